@@ -1,0 +1,79 @@
+"""Experiment files as collectors, and their demands as items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_llmops.errors import ConfigurationError
+from pytest_llmops.plan import CellPlan
+from pytest_llmops.plugin.hooks import PROBLEMS, RUNTIME
+from pytest_llmops.records.gate import Demand, GateResult
+from pytest_llmops.reports.console import failure_text
+
+
+class GateRefused(Exception):
+    """A verdict that fails its item. Not an error of the program: shown as text, without a traceback."""
+
+    def __init__(self, gate: GateResult) -> None:
+        super().__init__(gate.item)
+        self.gate = gate
+
+
+class ExperimentFile(pytest.File):
+    """An ``experiment.yaml``. Collects one item for each demand on each cell, with flat names, brackets last."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        for plan in plans_of(self, self.path):
+            for demand in plan.demands:
+                name = f"{demand.name}[{plan.cell.id}]"
+                yield GateItem.from_parent(self, name=name, plan=plan, demand=demand)
+
+
+class GateItem(pytest.Item):
+    """One demand on one cell. Passes, fails, or is reported as xfailed where its failure does not block."""
+
+    def __init__(self, *, plan: CellPlan, demand: Demand, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.plan = plan
+        self.demand = demand
+        self.gate: GateResult | None = None
+
+    def runtest(self) -> None:
+        self.gate = gate = self.config.stash[RUNTIME].judge(self.plan, self.demand)
+        if gate.closes_gate():
+            raise GateRefused(gate)
+        if gate.verdict == "FAIL":
+            pytest.xfail(f"not blocking: {failure_text(gate).splitlines()[0]}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, GateRefused):
+            return failure_text(excinfo.value.gate)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        line = self.demand.threshold.line if self.demand.threshold else 0
+        return self.path, max(line - 1, 0), self.name
+
+
+def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
+    """Make a test run once for each cell of the experiment that the mark names, relative to the root folder."""
+    root = metafunc.config.rootpath
+    if len(mark.args) != 1 or mark.kwargs:
+        raise pytest.Collector.CollectError(
+            f"{metafunc.definition.nodeid}: write @pytest.mark.llmops('experiment.yaml')"
+        )
+    plans = plans_of(metafunc.definition.parent, root / str(mark.args[0]))
+    metafunc.parametrize("llmops_cell", plans, ids=[plan.cell.id for plan in plans], indirect=True)
+
+
+def plans_of(collector: Any, path: Path) -> tuple[CellPlan, ...]:
+    """Plan an experiment on behalf of a collector; what is wrong with its file becomes the collector's error."""
+    try:
+        return collector.config.stash[RUNTIME].plans(path)
+    except ConfigurationError as error:
+        collector.stash[PROBLEMS] = str(error)
+        raise pytest.Collector.CollectError(str(error)) from None

@@ -1,0 +1,133 @@
+"""Entry point of the plugin: every hook, each of which decides and delegates.
+
+It is imported in every pytest session of every environment that has the plugin, so it imports nothing but the
+standard library and pytest; all else is imported inside the functions that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_llmops.plugin.runtime import Runtime
+    from pytest_llmops.records.gate import CellResult
+
+RUNTIME = pytest.StashKey["Runtime"]()
+PROBLEMS = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    from pytest_llmops.plugin.settings import add_options
+
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    import os
+
+    from pytest_llmops.plugin.results import Results
+    from pytest_llmops.plugin.runtime import Runtime
+    from pytest_llmops.plugin.settings import read_settings
+
+    config.addinivalue_line("markers", "llmops(experiment): run the test once for each cell of an experiment.yaml")
+    config.stash[RUNTIME] = runtime = Runtime(config, read_settings(config, os.environ))
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Results(config, runtime), "llmops-results")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if runtime := config.stash.get(RUNTIME, None):
+        runtime.stop()
+        runtime.remove_store()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return config.stash[RUNTIME].header()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.name != "experiment.yaml":
+        return None
+    from pytest_llmops.plugin.collect import ExperimentFile
+
+    return ExperimentFile.from_parent(parent, path=file_path)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    mark = metafunc.definition.get_closest_marker("llmops")
+    if mark is None or "llmops_cell" not in metafunc.fixturenames:
+        return
+    from pytest_llmops.plugin.collect import parametrize
+
+    parametrize(metafunc, mark)
+
+
+@pytest.fixture
+def llmops_cell(request: pytest.FixtureRequest) -> CellResult:
+    """One cell of the experiment that the mark ``llmops`` names: its run and its evaluations, finished."""
+    return request.config.stash[RUNTIME].cell_result(request.param)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
+    report: pytest.CollectReport = yield
+    if (problems := collector.stash.get(PROBLEMS, None)) is not None:
+        report.llmops_configuration_error = problems  # type: ignore[attr-defined]
+    return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    runtime = session.config.stash[RUNTIME]
+    if runtime.settings.thresholds and not hasattr(session.config, "workerinput"):
+        from pytest_llmops.plugin.results import unmatched_text
+
+        if unmatched := runtime.unmatched_thresholds():
+            pytest.exit("\n".join(map(unmatched_text, unmatched)), returncode=pytest.ExitCode.USAGE_ERROR)
+    runtime.start(session.items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        runtime = session.config.stash[RUNTIME]
+        session.config.workeroutput["llmops_planned"] = runtime.planned()
+        session.config.workeroutput["llmops_unmatched_thresholds"] = runtime.unmatched_thresholds()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    item.config.stash[RUNTIME].wait_for(item)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
+    report: pytest.TestReport = yield
+    if report.when == "call" and (gate := getattr(item, "gate", None)) is not None:
+        from pytest_llmops.plugin.results import attach_gate
+
+        attach_gate(report, gate)
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["llmops_store"] = str(node.config.stash[RUNTIME].store_folder())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_header(cells: list[str]) -> None:
+    from pytest_llmops.reports.pytest_html import header_cells
+
+    cells[2:2] = header_cells()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
+    from pytest_llmops.plugin.results import gate_of
+    from pytest_llmops.reports.pytest_html import row_cells
+
+    cells[2:2] = row_cells(gate_of(report))

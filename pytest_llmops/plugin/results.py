@@ -1,0 +1,160 @@
+"""What the main process of a session gathers and decides: verdicts from test reports, results from the store.
+
+Under xdist this is the controller, which collects and runs nothing itself: all that it knows came with the reports.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_llmops.plugin.runtime import Runtime
+    from pytest_llmops.records.gate import CellResult, GateResult
+    from pytest_llmops.records.report import Report
+
+GATE = "llmops_gate"
+CONFIGURATION_ERROR = "llmops_configuration_error"
+PLANNED = "llmops_planned"
+UNMATCHED = "llmops_unmatched_thresholds"
+
+_PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai")
+
+
+def attach_gate(report: pytest.TestReport, gate: GateResult) -> None:
+    """Put a verdict on a test report, as text: extra attributes that are text survive xdist."""
+    from pytest_llmops.records.encoding import dumps
+
+    setattr(report, GATE, dumps(gate))
+
+
+def gate_of(report: Any) -> GateResult | None:
+    """Read the verdict from a test report, if it carries one."""
+    text = getattr(report, GATE, None)
+    if text is None:
+        return None
+    from pytest_llmops.records.decoding import from_json
+    from pytest_llmops.records.gate import GateResult
+
+    return from_json(GateResult, json.loads(text))
+
+
+class Results:
+    """Gathers a session's verdicts, and at its end decides and writes the reports."""
+
+    def __init__(self, config: pytest.Config, runtime: Runtime) -> None:
+        self._config = config
+        self._runtime = runtime
+        self._gates: dict[str, GateResult] = {}
+        self._planned: dict[str, int] = {}
+        self._obstacles: list[str] = []
+        self._configuration_errors: list[str] = []
+        self._report: Report | None = None
+        self._lines: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if (gate := gate_of(report)) is not None:
+            self._gates[report.nodeid] = gate  # by item: the last attempt wins
+        elif report.failed:
+            self._obstacles.append(f"{report.nodeid}: test failed")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if (text := getattr(report, CONFIGURATION_ERROR, None)) is not None:
+            self._configuration_errors += text.splitlines()
+        elif report.failed:
+            self._obstacles.append(f"{report.nodeid}: collection failed")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        output = getattr(node, "workeroutput", None) or {}
+        self._planned |= output.get(PLANNED, {})
+        self._refuse_unmatched(output.get(UNMATCHED, []))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+        self._runtime.stop()
+        self._planned |= self._runtime.planned()
+        if self._configuration_errors:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        if not self._config.option.collectonly and (self._planned or self._gates or self._configuration_errors):
+            self._finish(session, exitstatus)
+        return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._lines:
+            terminalreporter.section("llmops")
+            for line in self._lines:
+                terminalreporter.write_line(line)
+
+    def _refuse_unmatched(self, names: list[str]) -> None:
+        self._configuration_errors += [unmatched_text(name) for name in names]
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+        from pytest_llmops.errors import LLMOpsError
+        from pytest_llmops.reports.console import summary_lines
+        from pytest_llmops.reports.write import write_reports
+
+        report = self._make_report(exitstatus)
+        self._lines = summary_lines(report)
+        folder = self._runtime.settings.report_dir(self._config.rootpath)
+        try:
+            write_reports(report, folder)
+        except LLMOpsError as error:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            self._lines.append(str(error))
+
+    def _make_report(self, exitstatus: int) -> Report:
+        from datetime import datetime, timezone
+
+        from pytest_llmops.records.report import Report
+        from pytest_llmops.stats.gates import decide
+
+        gates = tuple(self._gates.values())
+        cells = self._cells(gates)
+        return Report(
+            experiments={result.cell.experiment: result.cell.use_case for result in cells},
+            cells=cells,
+            gates=gates,
+            decision=decide(gates, self._all_obstacles(exitstatus)),
+            settings=self._runtime.settings.described(),
+            versions=_versions(),
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+    def _cells(self, gates: tuple[GateResult, ...]) -> tuple[CellResult, ...]:
+        from pytest_llmops.store import Store
+
+        store = Store(self._runtime.store_folder())
+        keys = dict.fromkeys(f"{gate.experiment}::{gate.cell}" for gate in gates)
+        return tuple(result for key in keys if (result := store.get(key)) is not None)
+
+    def _all_obstacles(self, exitstatus: int) -> list[str]:
+        """List what stands in the way of an open gate, apart from verdicts."""
+        obstacles = [*self._configuration_errors, *self._obstacles]
+        for experiment, planned in sorted(self._planned.items()):
+            decided = sum(gate.experiment == experiment for gate in self._gates.values())
+            if decided < planned:
+                obstacles.append(f"{experiment}: only {decided} of {planned} items were decided")
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
+            obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
+        return obstacles
+
+
+def unmatched_text(name: str) -> str:
+    """Say that a threshold of the command line belongs to no experiment."""
+    return f"--llmops-threshold: {name}: no collected experiment has this evaluator; check its name"
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

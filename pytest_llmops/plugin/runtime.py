@@ -1,0 +1,177 @@
+"""What a process that collects and runs items keeps: plans, the engine, and the cells under way.
+
+Without xdist there is one; with xdist, one in each worker, and they share the store of results.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_llmops.engines.base import Engine
+    from pytest_llmops.plan import CellPlan
+    from pytest_llmops.plugin.settings import Settings
+    from pytest_llmops.records.gate import CellResult, Demand, GateResult
+    from pytest_llmops.session import Session
+
+
+class LLMOpsWarning(pytest.PytestWarning):
+    """Something in an experiment file that is allowed, and probably not meant."""
+
+
+class Runtime:
+    """Plans experiments, executes their cells, and judges them, for one process of a pytest session."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.settings = settings
+        self._config = config
+        self._plans: dict[Path, tuple[CellPlan, ...]] = {}
+        self._engine: Engine | None = None
+        self._session: Session | None = None
+        self._store_folder: Path | None = None
+
+    def header(self) -> str:
+        """Say the effective settings, and where those that are not defaults come from."""
+        sources = self.settings.sources
+        shown = self.settings.described().items()
+        return "llmops: " + ", ".join(f"{n}={v} ({sources[n]})" if n in sources else f"{n}={v}" for n, v in shown)
+
+    def plans(self, path: Path) -> tuple[CellPlan, ...]:
+        """Load and plan an experiment file, once.
+
+        Raises:
+            ConfigurationError: with everything that is wrong with it.
+        """
+        if path not in self._plans:
+            self._plans[path] = self._load(path)
+            if not self._config.option.collectonly:
+                self._started_engine().warm_up()
+        return self._plans[path]
+
+    def planned(self) -> dict[str, int]:
+        """Count the items that every experiment met so far asks for, by the path of its file."""
+        return {self._name(path): sum(len(plan.demands) for plan in plans) for path, plans in self._plans.items()}
+
+    def unmatched_thresholds(self) -> list[str]:
+        """List the thresholds of the command line whose evaluator no experiment met so far has."""
+        known = {e.name for plans in self._plans.values() for plan in plans[:1] for e in plan.experiment.evaluators}
+        return [t.name for t in self.settings.thresholds if t.evaluator not in known | {"run"}]
+
+    def start(self, items: Sequence[pytest.Item]) -> None:
+        """Begin to execute every cell that the selected items need."""
+        plans = [plan for item in items if (plan := plan_of(item)) is not None]
+        if self._config.option.collectonly or not plans:
+            return
+        from pytest_llmops.session import Session
+        from pytest_llmops.store import Store
+
+        processes = int(self._worker_input().get("workercount", 1))
+        at_once = max(1, max(2, os.cpu_count() or 2) // processes)
+        self._session = Session(self._started_engine(), Store(self.store_folder()), at_once=at_once)
+        self._session.start(plans)
+
+    def wait_for(self, item: pytest.Item) -> None:
+        """Wait for the cell that an item needs, showing what is going on."""
+        plan = plan_of(item)
+        if plan is None or self._session is None or self._worker_input():
+            return
+        from pytest_llmops.plugin.terminal import wait_with_progress
+
+        wait_with_progress(self._session, plan, self._config)
+
+    def cell_result(self, plan: CellPlan) -> CellResult:
+        """Return the result of a cell, waiting for it."""
+        if self._session is None:
+            raise RuntimeError("no cell has been started: the collection of this session did not finish")
+        return self._session.result(plan)
+
+    def judge(self, plan: CellPlan, demand: Demand) -> GateResult:
+        """Decide on one demand of one cell."""
+        from pytest_llmops.stats.gates import judge
+
+        blocking = plan.cell.variant.id in self._required_variants(plan)
+        return judge(self.cell_result(plan), demand, plan.experiment.gate, blocking=blocking)
+
+    def store_folder(self) -> Path:
+        """Folder of this session's results, the same for all its processes."""
+        if self._store_folder is None:
+            shared = self._worker_input().get("llmops_store")
+            self._store_folder = Path(shared or tempfile.mkdtemp(prefix="llmops-"))
+        return self._store_folder
+
+    def stop(self) -> None:
+        """End all work that is under way."""
+        if self._session is not None:
+            self._session.close()
+        elif self._engine is not None:
+            self._engine.close()
+
+    def remove_store(self) -> None:
+        """Delete this session's results, if this process owns them."""
+        if self._store_folder is not None and not self._worker_input():
+            shutil.rmtree(self._store_folder, ignore_errors=True)
+
+    def _load(self, path: Path) -> tuple[CellPlan, ...]:
+        from pytest_llmops.plan import override, plan
+        from pytest_llmops.spec import load_experiment
+
+        experiment = load_experiment(
+            path,
+            root=self._config.rootpath,
+            env=self.settings["env"],
+            environ=os.environ,
+            live=self.settings["llm"] != "replay",
+            strict=self.settings["strict"],
+            max_rows=self.settings["max-rows"],
+        )
+        names = {evaluator.name for evaluator in experiment.evaluators} | {"run"}
+        given = [threshold for threshold in self.settings.thresholds if threshold.evaluator in names]
+        for warning in experiment.warnings:
+            self._config.issue_config_time_warning(LLMOpsWarning(warning), stacklevel=2)
+        return plan(
+            replace(experiment, thresholds=override(experiment.thresholds, given)),
+            path=self._name(path),
+            options=self.settings.options,
+        )
+
+    def _required_variants(self, plan: CellPlan) -> frozenset[str]:
+        from pytest_llmops.stats.gates import judge, required_variants
+
+        siblings = self._plans[plan.experiment.file]
+        policy = plan.experiment.gate
+
+        def gates_of(variant: str) -> Iterable[GateResult]:
+            for sibling in siblings:
+                if sibling.cell.variant.id == variant:
+                    result = self.cell_result(sibling)
+                    yield from (judge(result, demand, policy) for demand in sibling.demands)
+
+        return required_variants(policy.require, [sibling.cell.variant for sibling in siblings], gates_of)
+
+    def _started_engine(self) -> Engine:
+        if self._engine is None:
+            from pytest_llmops.engines.local import LocalEngine
+
+            self._engine = LocalEngine()
+        return self._engine
+
+    def _worker_input(self) -> dict[str, Any]:
+        return getattr(self._config, "workerinput", {})
+
+    def _name(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self._config.rootpath)).as_posix()
+
+
+def plan_of(item: pytest.Item) -> CellPlan | None:
+    """Return the plan of the cell that an item needs: one of ours, or a test that the mark ``llmops`` parametrizes."""
+    plan: CellPlan | None = getattr(item, "plan", None) if hasattr(item, "demand") else None
+    callspec = getattr(item, "callspec", None)
+    return plan or (callspec.params.get("llmops_cell") if callspec else None)

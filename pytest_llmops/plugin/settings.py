@@ -1,0 +1,159 @@
+"""Settings: one name each, read from the command line, the environment or the ini file, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_llmops.plan import Options
+    from pytest_llmops.records.experiment import Threshold
+
+LLM_MODES = ("live", "replay", "record", "auto")
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _count(raw: str) -> int:
+    number = int(raw)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _mode(raw: str) -> str:
+    if raw not in LLM_MODES:
+        raise ValueError
+    return raw
+
+
+def _flag(raw: str) -> bool:
+    return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}[
+        raw.lower()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``name`` is as in ``--llmops-<name>``; ``grammar`` says what ``parse`` takes."""
+
+    name: str
+    help: str
+    default: Any = None
+    parse: Callable[[str], Any] = _text
+    grammar: str = "text"
+
+    @property
+    def key(self) -> str:
+        """Name of the option's destination and of the ini key; upper case, of the environment variable."""
+        return "llmops_" + self.name.replace("-", "_")
+
+
+# Help texts begin with a capital and have no full stop when they are a single phrase.
+SETTINGS = (
+    Setting("env", "Environment: overlay experiment.<ENV>.yaml is laid over each experiment.yaml"),
+    Setting("variants", "Variants to run: all, defaults, or a comma-separated list of globs"),
+    Setting("llm", "Where LLM answers come from: live, replay, record or auto", "replay", _mode, "|".join(LLM_MODES)),
+    Setting("concurrency", "Rows of one run that are under way at once", 16, _count, "a positive number"),
+    Setting("max-rows", "Use only the first N rows of every dataset", None, _count, "a positive number"),
+    Setting("report-dir", "Folder for the reports", "reports"),
+    Setting("strict", "Treat warnings about experiment files as errors", False, _flag, "true|false"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Effective settings of a session, and where each that is not a default came from."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    thresholds: tuple[Threshold, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def options(self) -> Options:
+        """The part of the settings that shapes the work."""
+        from pytest_llmops.plan import Options
+
+        return Options(
+            llm=self["llm"], concurrency=self["concurrency"], max_rows=self["max-rows"], variants=self["variants"]
+        )
+
+    def report_dir(self, root: Path) -> Path:
+        """Folder of the reports; a relative one is taken from the root folder."""
+        return root / str(self["report-dir"])
+
+    def described(self) -> dict[str, str]:
+        """Settings as text by name, without those that are not set."""
+        return {name: str(value) for name, value in self.values.items() if value not in (None, False)}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every setting to pytest."""
+    group = parser.getgroup("llmops", "evaluation of LLM flows")
+    for setting in SETTINGS:
+        option, metavar = f"--llmops-{setting.name}", setting.name.split("-")[-1].upper()
+        if setting.parse is _flag:
+            group.addoption(option, dest=setting.key, action="store_const", const="true", help=setting.help)
+        else:
+            group.addoption(option, dest=setting.key, metavar=metavar, help=setting.help)
+        parser.addini(setting.key, setting.help, default=None)
+    group.addoption(
+        "--llmops-threshold",
+        dest="llmops_threshold",
+        action="append",
+        default=[],
+        metavar="METRIC=RULE",
+        help="Threshold that replaces those of the experiment files, such as matcher.f1='>= 0.9'; repeatable",
+    )
+
+
+def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
+    """Work out the effective settings.
+
+    Raises:
+        pytest.UsageError: naming the setting, where its value came from, and what it may be.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for setting in SETTINGS:
+        given = (
+            (config.getoption(setting.key), f"--llmops-{setting.name}"),
+            (environ.get(setting.key.upper()), setting.key.upper()),
+            (config.getini(setting.key), f"ini {setting.key}"),
+        )
+        raw, source = next(((raw, source) for raw, source in given if raw is not None), (None, ""))
+        values[setting.name] = setting.default if raw is None else _parse(setting, str(raw), source)
+        if raw is not None:
+            sources[setting.name] = source
+    thresholds = tuple(_threshold(text) for text in config.getoption("llmops_threshold"))
+    return Settings(values=values, sources=sources, thresholds=thresholds)
+
+
+def _parse(setting: Setting, raw: str, source: str) -> Any:
+    try:
+        return setting.parse(raw)
+    except (ValueError, KeyError):
+        raise pytest.UsageError(f"{source}: {raw!r} is not allowed; give {setting.grammar}") from None
+
+
+def _threshold(text: str) -> Threshold:
+    from pytest_llmops.records.experiment import Threshold
+    from pytest_llmops.rules import parse_rule
+
+    name, _, rule = text.partition("=")
+    evaluator, _, metric = name.strip().partition(".")
+    try:
+        if not metric.isidentifier():
+            raise ValueError(f"{text!r} is not EVALUATOR.METRIC=RULE, such as matcher.f1='>= 0.9'")
+        return Threshold(evaluator=evaluator, metric=metric, rule=parse_rule(rule), file="--llmops-threshold")
+    except ValueError as problem:
+        raise pytest.UsageError(f"--llmops-threshold: {problem}") from None

@@ -1,0 +1,97 @@
+"""Cells, what came of them, and what was decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_llmops.records.experiment import Threshold
+from pytest_llmops.records.run import RunResult, Variant
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One flow x dataset x variant of an experiment.
+
+    ``experiment`` is the path of its file from the root, posix; ``use_case`` is the experiment's name.
+    """
+
+    experiment: str
+    use_case: str
+    flow: str
+    dataset: str
+    variant: Variant
+
+    @property
+    def id(self) -> str:
+        """Stable name: what stands in the brackets of every item of the cell."""
+        return f"{self.flow}-{self.dataset}-{self.variant.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What one item asks of a cell: a threshold kept, or, without a threshold, that nothing broke.
+
+    ``name`` is ``run`` for the run itself, the name of an evaluator that is only reported, or ``evaluator.metric``.
+    """
+
+    name: str
+    threshold: Threshold | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One evaluator applied to one cell's run. ``expected_rows`` is how many rows the metrics should cover."""
+
+    evaluator: str
+    dataset: str
+    expected_rows: int
+    result: RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """All that happened in one cell: its run, and its evaluations by evaluator name.
+
+    ``expected_rows`` is the number of rows the dataset has (after ``max_rows``), or None where it can't be known.
+    """
+
+    cell: Cell
+    run: RunResult
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    expected_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """The decision on one item: a metric against its rule, or the integrity of a run.
+
+    ``name`` is the item's name without brackets (``matcher.f1``, ``run``). ``rule`` is the rule's text, empty for
+    integrity and report-only items. ``n`` is the number of rows that the value rests on. ``blocking`` is false where
+    the verdict is reported but can't close the gate (severity ``warn``, or a variant that is not required).
+    ``reason`` is one line; ``details`` are further lines for people (worst rows, other metrics).
+    """
+
+    experiment: str
+    cell: str
+    name: str
+    verdict: Verdict
+    value: float | None = None
+    rule: str = ""
+    n: int | None = None
+    blocking: bool = True
+    reason: str = ""
+    details: tuple[str, ...] = ()
+
+    @property
+    def item(self) -> str:
+        """Name of the pytest item."""
+        return f"{self.name}[{self.cell}]"
+
+    def closes_gate(self) -> bool:
+        """Whether this verdict alone is enough to stop a deployment."""
+        return self.verdict == "ERROR" or (self.blocking and self.verdict == "FAIL")
+

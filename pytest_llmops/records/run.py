@@ -1,0 +1,126 @@
+"""What is asked of an engine, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_llmops.records.experiment import Connection, Flow
+
+LLMMode = Literal["live", "replay", "record", "auto"]
+RunStatus = Literal["Completed", "Failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One choice of node variants, node input overrides (``node.input`` -> value) and init values."""
+
+    id: str = "default"
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
+    is_default: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLM:
+    """How the LLM calls of a run are answered. ``cassette`` is needed for every mode but ``live``.
+
+    ``recording`` names the session that records, one name over all its processes: in mode ``record`` it is how they
+    know which answers are of this session. Without one, each process is a recording of its own.
+    """
+
+    mode: LLMMode = "live"
+    cassette: Path | None = None
+    recording: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """Everything that one run depends on. ``data`` is a file or folder, or rows.
+
+    For a chained run (an evaluation), ``run_outputs`` holds the parent's completed rows, each with ``line_number``,
+    and ``run_inputs`` the parent's own data, file or rows: what ``${run.outputs.x}`` and ``${run.inputs.x}`` read.
+    ``concurrency`` is the number of lines that run at once, ``line_timeout`` is in seconds.
+    """
+
+    flow: Flow
+    data: Path | Sequence[Mapping[str, Any]] | None = None
+    column_mapping: Mapping[str, Any] = field(default_factory=dict)
+    variant: Variant = field(default_factory=Variant)
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    connections: tuple[Connection, ...] = ()
+    run_outputs: Sequence[Mapping[str, Any]] | None = None
+    run_inputs: Path | Sequence[Mapping[str, Any]] | None = None
+    llm: LLM = field(default_factory=LLM)
+    concurrency: int = 16
+    max_rows: int | None = None
+    line_timeout: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Tokens that a row's LLM calls used, as the API reported them."""
+
+    prompt: int = 0
+    completion: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Outcome of one line: an output, or an error. ``inputs`` are the flow's inputs after mapping.
+
+    ``duration`` is in seconds.
+    """
+
+    line_number: int
+    inputs: Mapping[str, Any]
+    output: Mapping[str, Any] | None = None
+    error: str | None = None
+    duration: float = 0.0
+    tokens: Tokens = field(default_factory=Tokens)
+
+    @property
+    def failed(self) -> bool:
+        """True where the line gave no output."""
+        return self.output is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CassetteMiss:
+    """An LLM request that the cassette does not hold, with the nearest one that it does."""
+
+    cassette: str
+    request: str
+    nearest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """Outcome of one run, row by row. ``Failed`` means that no row could run, and ``error`` says why.
+
+    ``aggregation_error`` is set where rows ran but the metrics could not be computed. ``metrics`` holds what the flow
+    logged, unchanged (numbers, but also text, booleans, NaN). ``duration`` is in seconds, wall clock.
+    """
+
+    status: RunStatus
+    rows: tuple[Row, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    aggregation_error: str | None = None
+    duration: float = 0.0
+    llm_calls: int = 0
+    misses: tuple[CassetteMiss, ...] = ()
+
+    @property
+    def completed(self) -> tuple[Row, ...]:
+        """Rows that gave an output."""
+        return tuple(row for row in self.rows if not row.failed)
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """Rows that gave none."""
+        return tuple(row for row in self.rows if row.failed)

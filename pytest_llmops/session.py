@@ -1,0 +1,74 @@
+"""Schedules cells: starts all of them at once, lets them overlap, and hands out each result when it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+from pytest_llmops.engines.base import Engine
+from pytest_llmops.plan import CellPlan, EvaluationPlan
+from pytest_llmops.records.gate import CellResult, Evaluation
+from pytest_llmops.records.run import RunResult
+from pytest_llmops.store import Store
+
+
+class Session:
+    """Executes planned cells on an engine, each exactly once over all sessions that share the store.
+
+    ``at_once`` is the number of cells that are under way at the same time.
+    """
+
+    def __init__(self, engine: Engine, store: Store, *, at_once: int) -> None:
+        self._engine = engine
+        self._store = store
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="llmops-cell")
+        self._futures: dict[str, Future[CellResult | None]] = {}
+        self._progress: dict[str, tuple[int, int]] = {}
+
+    def start(self, plans: Iterable[CellPlan]) -> None:
+        """Begin to execute cells, in order, and return at once. A cell that was started before is left alone."""
+        for plan in plans:
+            if plan.key not in self._futures:
+                self._progress[plan.key] = (0, plan.expected_rows or 0)
+                self._futures[plan.key] = self._pool.submit(self._execute_unclaimed, plan)
+
+    def wait(self, plan: CellPlan, timeout: float | None) -> bool:
+        """Wait at most ``timeout`` seconds for a cell; tell whether this process is done with it."""
+        return bool(wait([self._futures[plan.key]], timeout).done)
+
+    def result(self, plan: CellPlan) -> CellResult:
+        """Return the result of a started cell, waiting for it."""
+        mine = self._futures[plan.key].result()
+        if mine is not None:
+            return mine
+        with self._store.claim(plan.key, wait=True):
+            return self._store.get(plan.key) or self._execute(plan)
+
+    def progress(self) -> Mapping[str, tuple[int, int]]:
+        """Rows done and rows to do of every started cell, by key."""
+        return dict(self._progress)
+
+    def close(self) -> None:
+        """Stop at once: what is queued never starts, what is under way is ended."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._engine.close()
+
+    def _execute_unclaimed(self, plan: CellPlan) -> CellResult | None:
+        with self._store.claim(plan.key, wait=False) as mine:
+            return (self._store.get(plan.key) or self._execute(plan)) if mine else None
+
+    def _execute(self, plan: CellPlan) -> CellResult:
+        run = self._engine.run(plan.request, lambda done, total: self._progress.update({plan.key: (done, total)}))
+        expected = plan.expected_rows if plan.expected_rows is not None else len(run.rows)
+        evaluations = {item.evaluator: self._evaluate(item, run, expected) for item in plan.evaluations}
+        result = CellResult(cell=plan.cell, run=run, evaluations=evaluations, expected_rows=plan.expected_rows)
+        return self._store.put(plan.key, result)
+
+    def _evaluate(self, plan: EvaluationPlan, run: RunResult, expected_rows: int) -> Evaluation:
+        if run.completed:
+            outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.completed]
+            result = self._engine.run(replace(plan.request, run_outputs=outputs))
+        else:
+            result = RunResult(status="Failed", error="no row of the run completed, there is nothing to evaluate")
+        return Evaluation(evaluator=plan.evaluator, dataset=plan.dataset, expected_rows=expected_rows, result=result)

@@ -1,0 +1,1 @@
+"""Statistics and decisions. Pure: results in, verdicts out."""

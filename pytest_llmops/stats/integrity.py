@@ -1,0 +1,88 @@
+"""Whether results can be trusted at all: every row accounted for, every metric over as many rows as it should be.
+
+Each function returns the problems it found as text for people, empty where there is none. They come before any
+threshold, because a run that loses its hard rows reports better metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_llmops.records.experiment import GatePolicy
+from pytest_llmops.records.gate import CellResult, Evaluation
+from pytest_llmops.records.run import Row, RunResult
+
+
+def run_problems(result: CellResult, policy: GatePolicy) -> list[str]:
+    """Check the run of a cell: it finished, every dataset row is there once, few enough failed."""
+    run = result.run
+    if run.status == "Failed":
+        return [f"the run failed: {run.error}"]
+    problems = _miss_problems(run)
+    if result.expected_rows is not None and len(run.rows) != result.expected_rows:
+        problems.append(f"{len(run.rows)} rows came back of {result.expected_rows} in the dataset")
+    if repeated := [number for number, times in Counter(row.line_number for row in run.rows).items() if times > 1]:
+        problems.append(f"line numbers {repeated} came back more than once")
+    if len(run.rows) < policy.min_rows:
+        problems.append(f"{len(run.rows)} rows ran, min_rows is {policy.min_rows}")
+    if len(run.failed) > policy.max_failed_rows and not run.misses:
+        problems.append(
+            f"{len(run.failed)} of {len(run.rows)} rows failed, max_failed_rows is {policy.max_failed_rows}: "
+            + _errors(run.failed)
+        )
+    return problems
+
+
+def evaluation_problems(evaluation: Evaluation, policy: GatePolicy) -> list[str]:
+    """Check an evaluation: it finished, and its metrics were computed over enough rows."""
+    result = evaluation.result
+    if result.status == "Failed":
+        return [f"evaluation '{evaluation.evaluator}' failed: {result.error}"]
+    problems = _miss_problems(result)
+    if result.aggregation_error:
+        problems.append(f"evaluation '{evaluation.evaluator}' could not aggregate: {result.aggregation_error}")
+    scored = len(result.completed)
+    if evaluation.expected_rows - scored > policy.max_failed_rows and not result.misses:
+        errors = f": {_errors(result.failed)}" if result.failed else ""
+        problems.append(
+            f"'{evaluation.evaluator}' scored {scored} of {evaluation.expected_rows} rows, "
+            f"max_failed_rows is {policy.max_failed_rows}{errors}"
+        )
+    return problems
+
+
+def metric_value(metrics_of: RunResult, metric: str) -> tuple[float | None, str]:
+    """Read a metric as a finite number. Returns (value, "") or (None, why there is no value)."""
+    if metric not in metrics_of.metrics:
+        known = ", ".join(sorted(metrics_of.metrics)) or "none"
+        return None, f"metric '{metric}' was not logged (logged: {known})"
+    value: Any = metrics_of.metrics[metric]
+    if value in ("NaN", "Infinity", "-Infinity"):  # as they are kept in JSON
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None, f"metric '{metric}' is {value!r}, not a number"
+    if not math.isfinite(value):
+        return None, f"metric '{metric}' is {value}, not a finite number"
+    return float(value), ""
+
+
+def _miss_problems(run: RunResult) -> list[str]:
+    if not run.misses:
+        return []
+    first = run.misses[0]
+    nearest = f" Nearest recorded request: {first.nearest}." if first.nearest else ""
+    return [
+        f"{len(run.misses)} of {run.llm_calls} LLM calls are not in the cassette {first.cassette}; "
+        f"record them with --llmops-llm auto. First miss: {first.request}.{nearest}"
+    ]
+
+
+def _errors(rows: Sequence[Row]) -> str:
+    """Say the commonest error, with the rows that met it."""
+    first_lines = Counter(str(row.error).split("\n")[0] for row in rows)
+    message, _ = first_lines.most_common(1)[0]
+    numbers = [row.line_number for row in rows if str(row.error).split("\n")[0] == message]
+    return f"row {', '.join(map(str, numbers[:5]))}{' ...' if len(numbers) > 5 else ''}: {message}"

@@ -1,0 +1,64 @@
+"""Threshold rules."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_llmops.rules import Rule, parse_rule
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        (">= 0.8", Rule(">= 0.8", low=0.8)),
+        (">=.8", Rule(">= .8", low=0.8)),
+        ("<= 20000", Rule("<= 20000", high=20000)),
+        ("> 0", Rule("> 0", low=0, low_open=True)),
+        ("< 5", Rule("< 5", high=5, high_open=True)),
+        ("== 1", Rule("== 1", low=1, high=1)),
+        (">= 80 %", Rule(">= 80 %", low=0.8)),
+        ({"min": 0.8}, Rule(">= 0.8", low=0.8)),
+        ({"min": 0.5, "max": 1}, Rule(">= 0.5 and <= 1", low=0.5, high=1)),
+    ],
+)
+def test_rules_are_read(raw: object, rule: Rule) -> None:
+    assert parse_rule(raw) == rule
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("0.8", "'0.8' is not a rule; write '>= 0.8', '<= 20000', '> 0', '< 5', '== 1', '>= 80 %', or {min: 0.8, max: 1}"),
+        (0.8, "0.8 is not a rule; write '>= 0.8'"),
+        ("=> 0.8", "'=> 0.8' is not a rule"),
+        (">= nan", "'>= nan' is not a rule"),
+        ({}, "a rule needs 'min' or 'max'"),
+        ({"min": True}, "'min' is True, not a finite number"),
+        ({"max": math.nan}, "'max' is nan, not a finite number"),
+        ({"min": 2, "max": 1}, "min 2 is above max 1: no value can satisfy it"),
+    ],
+)
+def test_what_is_no_rule_says_what_one_is(raw: object, message: str) -> None:
+    with pytest.raises(ValueError, match="^") as caught:
+        parse_rule(raw)
+    assert str(caught.value).startswith(message)
+
+
+@given(FINITE, FINITE)
+def test_a_rule_agrees_with_python_on_every_pair_of_numbers(bound: float, value: float) -> None:
+    for sign, expected in ((">=", value >= bound), ("<=", value <= bound), (">", value > bound), ("<", value < bound)):
+        assert parse_rule(f"{sign} {bound!r}").accepts(value) is expected
+
+
+@given(st.text() | st.integers() | st.dictionaries(st.sampled_from(["min", "max", "x"]), st.none() | st.integers()))
+def test_anything_is_a_rule_or_a_value_error(raw: object) -> None:
+    try:
+        assert isinstance(parse_rule(raw), Rule)
+    except ValueError as problem:
+        assert str(problem)
