@@ -16,12 +16,17 @@ from pytest_llmops.stats.gates import RUN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What can be chosen for a session, whatever the experiment. ``concurrency`` is lines at once in one run."""
+    """What can be chosen for a session, whatever the experiment.
+
+    ``concurrency`` is lines at once in one run. ``recording`` names the session to the cassettes, so that all its
+    processes share what they record.
+    """
 
     llm: LLMMode = "replay"
     concurrency: int = 16
     max_rows: int | None = None
     variants: str | None = None
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,11 @@ class CellPlan:
         return f"{self.cell.experiment}::{self.cell.id}"
 
     @property
+    def requests(self) -> tuple[RunRequest, ...]:
+        """Every run of the cell: its own, then its evaluations."""
+        return (self.request, *(evaluation.request for evaluation in self.evaluations))
+
+    @property
     def demands(self) -> tuple[Demand, ...]:
         """What is asked of the cell, an item each: the run, every threshold, every evaluator without one."""
         gated = {threshold.evaluator for threshold in self.thresholds}
@@ -58,6 +68,11 @@ class CellPlan:
             *(Demand(name=threshold.name, threshold=threshold) for threshold in self.thresholds),
             *(Demand(name=plan.evaluator) for plan in self.evaluations if plan.evaluator not in gated),
         )
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Names of the cell's pytest items, one for each demand."""
+        return tuple(f"{demand.name}[{self.cell.id}]" for demand in self.demands)
 
 
 def plan(experiment: Experiment, *, path: str, options: Options) -> tuple[CellPlan, ...]:
@@ -145,4 +160,5 @@ def _local(experiment: Experiment, dataset: Dataset) -> Path:
 
 
 def _llm(experiment: Experiment, flow: str, options: Options) -> LLM:
-    return LLM(mode=options.llm, cassette=experiment.folder / "cassettes" / f"{flow}.json")
+    cassette = experiment.folder / "cassettes" / f"{flow}.json"
+    return LLM(mode=options.llm, cassette=cassette, recording=options.recording)

@@ -76,7 +76,9 @@ def loaded_after(*arguments: str) -> set[str]:
         f"pytest.main({list(arguments)!r})\n"
         "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     )
-    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
     return set(json.loads(process.stdout.splitlines()[-1]))
 
 

@@ -55,7 +55,10 @@ def test_defaults_takes_one() -> None:
 
 
 def test_a_list_of_combinations_replaces_the_strategy() -> None:
-    assert ids(flow(m=("a", "b"), n=("c", "d")), combinations=({"m": "b", "n": "d"}, {"n": "d"})) == ["m.b+n.d", "m.a+n.d"]
+    assert ids(flow(m=("a", "b"), n=("c", "d")), combinations=({"m": "b", "n": "d"}, {"n": "d"})) == [
+        "m.b+n.d",
+        "m.a+n.d",
+    ]
 
 
 def test_overrides_and_init_values_vary_like_nodes() -> None:
@@ -90,7 +93,9 @@ def test_include_and_exclude_take_globs_over_ids_and_choices() -> None:
 
 
 def test_rules_that_leave_nothing_are_an_error() -> None:
-    with pytest.raises(ConfigurationError, match=r"^p: llmops\.variants: include and exclude leave no variant to run; "):
+    with pytest.raises(
+        ConfigurationError, match=r"^p: llmops\.variants: include and exclude leave no variant to run; "
+    ):
         cells(experiment(VariantRules(exclude=("*",))), path="p")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -34,7 +36,10 @@ def test_rules_are_read(raw: object, rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ("0.8", "'0.8' is not a rule; write '>= 0.8', '<= 20000', '> 0', '< 5', '== 1', '>= 80 %', or {min: 0.8, max: 1}"),
+        (
+            "0.8",
+            "'0.8' is not a rule; write '>= 0.8', '<= 20000', '> 0', '< 5', '== 1', '>= 80 %', or {min: 0.8, max: 1}",
+        ),
         (0.8, "0.8 is not a rule; write '>= 0.8'"),
         ("=> 0.8", "'=> 0.8' is not a rule"),
         (">= nan", "'>= nan' is not a rule"),
@@ -45,9 +50,8 @@ def test_rules_are_read(raw: object, rule: Rule) -> None:
     ],
 )
 def test_what_is_no_rule_says_what_one_is(raw: object, message: str) -> None:
-    with pytest.raises(ValueError, match="^") as caught:
+    with pytest.raises(ValueError, match=re.escape(message)):
         parse_rule(raw)
-    assert str(caught.value).startswith(message)
 
 
 @given(FINITE, FINITE)
@@ -58,7 +62,5 @@ def test_a_rule_agrees_with_python_on_every_pair_of_numbers(bound: float, value:
 
 @given(st.text() | st.integers() | st.dictionaries(st.sampled_from(["min", "max", "x"]), st.none() | st.integers()))
 def test_anything_is_a_rule_or_a_value_error(raw: object) -> None:
-    try:
+    with suppress(ValueError):
         assert isinstance(parse_rule(raw), Rule)
-    except ValueError as problem:
-        assert str(problem)

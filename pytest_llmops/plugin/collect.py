@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.errors import ConfigurationError
+from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.plan import CellPlan
 from pytest_llmops.plugin.hooks import PROBLEMS, RUNTIME
+from pytest_llmops.plugin.runtime import Runtime
 from pytest_llmops.records.gate import Demand, GateResult
 from pytest_llmops.reports.console import failure_text
 
@@ -28,8 +29,7 @@ class ExperimentFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         for plan in plans_of(self, self.path):
-            for demand in plan.demands:
-                name = f"{demand.name}[{plan.cell.id}]"
+            for name, demand in zip(plan.items, plan.demands, strict=True):
                 yield GateItem.from_parent(self, name=name, plan=plan, demand=demand)
 
 
@@ -56,7 +56,8 @@ class GateItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         line = self.demand.threshold.line if self.demand.threshold else 0
-        return self.path, max(line - 1, 0), self.name
+        # pytest shows a node id that ends with this text with its dots as '::', so it is not the item's name.
+        return self.path, max(line - 1, 0), f"{self.demand.name} [{self.plan.cell.id}]"
 
 
 def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
@@ -72,8 +73,9 @@ def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
 
 def plans_of(collector: Any, path: Path) -> tuple[CellPlan, ...]:
     """Plan an experiment on behalf of a collector; what is wrong with its file becomes the collector's error."""
+    runtime: Runtime = collector.config.stash[RUNTIME]
     try:
-        return collector.config.stash[RUNTIME].plans(path)
-    except ConfigurationError as error:
+        return runtime.plans(path)
+    except LLMOpsError as error:
         collector.stash[PROBLEMS] = str(error)
         raise pytest.Collector.CollectError(str(error)) from None

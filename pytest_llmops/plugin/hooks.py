@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pytest_llmops.plugin.runtime import Runtime
     from pytest_llmops.records.gate import CellResult
 
-RUNTIME = pytest.StashKey["Runtime"]()
-PROBLEMS = pytest.StashKey[str]()
+RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()
+PROBLEMS: pytest.StashKey[str] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,7 +82,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     runtime = session.config.stash[RUNTIME]
-    if runtime.settings.thresholds and not hasattr(session.config, "workerinput"):
+    if runtime.settings.thresholds and not session.testsfailed and not hasattr(session.config, "workerinput"):
         from pytest_llmops.plugin.results import unmatched_text
 
         if unmatched := runtime.unmatched_thresholds():
@@ -128,6 +128,7 @@ def pytest_html_results_table_header(cells: list[str]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
     from pytest_llmops.plugin.results import gate_of
-    from pytest_llmops.reports.pytest_html import row_cells
+    from pytest_llmops.reports.pytest_html import name_cell, row_cells
 
+    cells[1] = name_cell(report.nodeid)
     cells[2:2] = row_cells(gate_of(report))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,7 @@ class Results:
         self._config = config
         self._runtime = runtime
         self._gates: dict[str, GateResult] = {}
-        self._planned: dict[str, int] = {}
+        self._planned: dict[str, list[str]] = {}
         self._obstacles: list[str] = []
         self._configuration_errors: list[str] = []
         self._report: Report | None = None
@@ -98,13 +99,15 @@ class Results:
         from pytest_llmops.reports.write import write_reports
 
         report = self._make_report(exitstatus)
-        self._lines = summary_lines(report)
-        folder = self._runtime.settings.report_dir(self._config.rootpath)
         try:
-            write_reports(report, folder)
+            write_reports(report, self._folder())
+            self._lines = summary_lines(report)
         except LLMOpsError as error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-            self._lines.append(str(error))
+            self._lines = [str(error)]
+
+    def _folder(self) -> Path:
+        return self._runtime.settings.report_dir(self._config.rootpath)
 
     def _make_report(self, exitstatus: int) -> Report:
         from datetime import datetime, timezone
@@ -112,7 +115,7 @@ class Results:
         from pytest_llmops.records.report import Report
         from pytest_llmops.stats.gates import decide
 
-        gates = tuple(self._gates.values())
+        gates = self._gates_in_order()
         cells = self._cells(gates)
         return Report(
             experiments={result.cell.experiment: result.cell.use_case for result in cells},
@@ -122,6 +125,13 @@ class Results:
             settings=self._runtime.settings.described(),
             versions=_versions(),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+    def _gates_in_order(self) -> tuple[GateResult, ...]:
+        """Sort verdicts as their items were collected, whichever worker was first."""
+        places = {(path, item): place for path, items in self._planned.items() for place, item in enumerate(items)}
+        return tuple(
+            sorted(self._gates.values(), key=lambda gate: (gate.experiment, places[gate.experiment, gate.item]))
         )
 
     def _cells(self, gates: tuple[GateResult, ...]) -> tuple[CellResult, ...]:
@@ -136,8 +146,8 @@ class Results:
         obstacles = [*self._configuration_errors, *self._obstacles]
         for experiment, planned in sorted(self._planned.items()):
             decided = sum(gate.experiment == experiment for gate in self._gates.values())
-            if decided < planned:
-                obstacles.append(f"{experiment}: only {decided} of {planned} items were decided")
+            if decided < len(planned):
+                obstacles.append(f"{experiment}: only {decided} of {len(planned)} items were decided")
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
             obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
         return obstacles
@@ -149,12 +159,7 @@ def unmatched_text(name: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import distributions, version
 
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {distribution.name for distribution in distributions()}
+    return {package: version(package) for package in _PACKAGES if package in installed}

@@ -48,17 +48,19 @@ class Runtime:
         """Load and plan an experiment file, once.
 
         Raises:
-            ConfigurationError: with everything that is wrong with it.
+            LLMOpsError: with everything that is wrong with it.
         """
         if path not in self._plans:
             self._plans[path] = self._load(path)
             if not self._config.option.collectonly:
-                self._started_engine().warm_up()
+                self._prepare(self._plans[path])
         return self._plans[path]
 
-    def planned(self) -> dict[str, int]:
-        """Count the items that every experiment met so far asks for, by the path of its file."""
-        return {self._name(path): sum(len(plan.demands) for plan in plans) for path, plans in self._plans.items()}
+    def planned(self) -> dict[str, list[str]]:
+        """List the items that every experiment met so far asks for, in order, by the path of its file."""
+        return {
+            self._name(path): [item for plan in plans for item in plan.items] for path, plans in self._plans.items()
+        }
 
     def unmatched_thresholds(self) -> list[str]:
         """List the thresholds of the command line whose evaluator no experiment met so far has."""
@@ -119,6 +121,15 @@ class Runtime:
         if self._store_folder is not None and not self._worker_input():
             shutil.rmtree(self._store_folder, ignore_errors=True)
 
+    def _prepare(self, plans: Sequence[CellPlan]) -> None:
+        from pytest_llmops.reports.write import remove_decision
+
+        # However early this session ends, nobody may take an earlier session's decision for this one's.
+        remove_decision(self.settings.report_dir(self._config.rootpath))
+        requests = (request for plan in plans for request in plan.requests)
+        if any(request.flow.kind != "callable" for request in requests):
+            self._started_engine().warm_up()
+
     def _load(self, path: Path) -> tuple[CellPlan, ...]:
         from pytest_llmops.plan import override, plan
         from pytest_llmops.spec import load_experiment
@@ -139,7 +150,7 @@ class Runtime:
         return plan(
             replace(experiment, thresholds=override(experiment.thresholds, given)),
             path=self._name(path),
-            options=self.settings.options,
+            options=self.settings.options(recording=self.store_folder().name),
         )
 
     def _required_variants(self, plan: CellPlan) -> frozenset[str]:

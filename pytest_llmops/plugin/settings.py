@@ -78,13 +78,16 @@ class Settings:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
-    @property
-    def options(self) -> Options:
-        """The part of the settings that shapes the work."""
+    def options(self, recording: str) -> Options:
+        """Return the part of the settings that shapes the work, for a session of the name ``recording``."""
         from pytest_llmops.plan import Options
 
         return Options(
-            llm=self["llm"], concurrency=self["concurrency"], max_rows=self["max-rows"], variants=self["variants"]
+            llm=self["llm"],
+            concurrency=self["concurrency"],
+            max_rows=self["max-rows"],
+            variants=self["variants"],
+            recording=recording,
         )
 
     def report_dir(self, root: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 from dataclasses import is_dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ def _decode(kind: Any, value: Any) -> Any:
         return tuple(_decode(arguments[0], item) for item in value)
     if origin is collections.abc.Mapping:
         return {key: _decode(arguments[1], item) for key, item in value.items()}
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{name: _decode(hints[name], item) for name, item in value.items()})
     return _decode_plain(kind, value)
@@ -56,6 +56,6 @@ def _member(choices: tuple[Any, ...], value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)

@@ -108,7 +108,7 @@ class Evaluator:
     name: str
     flow: Flow
     datasets: tuple[Dataset, ...]
-    init: Mapping[str, Any] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict, repr=False)
     line: int = 0
 
 
@@ -154,8 +154,8 @@ class Experiment:
     evaluators: tuple[Evaluator, ...]
     connections: tuple[Connection, ...] = ()
     runtime: str | None = None
-    environment_variables: Mapping[str, str] = field(default_factory=dict)
-    init: Mapping[str, Any] = field(default_factory=dict)
+    environment_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    init: Mapping[str, Any] = field(default_factory=dict, repr=False)
     variants: VariantRules = field(default_factory=VariantRules)
     gate: GatePolicy = field(default_factory=GatePolicy)
     thresholds: tuple[Threshold, ...] = ()

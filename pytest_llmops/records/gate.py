@@ -94,4 +94,3 @@ class GateResult:
     def closes_gate(self) -> bool:
         """Whether this verdict alone is enough to stop a deployment."""
         return self.verdict == "ERROR" or (self.blocking and self.verdict == "FAIL")
-

@@ -10,7 +10,7 @@ from pytest_llmops.records.experiment import GatePolicy, Require, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, Verdict
 from pytest_llmops.records.report import Decision
 from pytest_llmops.records.run import RunResult, Variant
-from pytest_llmops.stats.integrity import evaluation_problems, metric_value, run_problems
+from pytest_llmops.stats.integrity import evaluation_problems, metric_value, row_errors, run_problems
 from pytest_llmops.stats.rows import worst_rows
 
 RUN = "run"
@@ -35,7 +35,7 @@ def judge_run(result: CellResult, policy: GatePolicy) -> GateResult:
         verdict="ERROR" if problems else "PASS",
         n=len(run.rows),
         reason="; ".join(problems) or f"{len(run.rows)} rows ran{failed}",
-        details=tuple(f"row {row.line_number}: {row.error}" for row in run.failed[:5]) if problems else (),
+        details=tuple(row_errors(run.failed)[1:6]) if problems else (),
     )
 
 

@@ -15,6 +15,8 @@ from pytest_llmops.records.experiment import GatePolicy
 from pytest_llmops.records.gate import CellResult, Evaluation
 from pytest_llmops.records.run import Row, RunResult
 
+_SHOWN_ROWS = 5
+
 
 def run_problems(result: CellResult, policy: GatePolicy) -> list[str]:
     """Check the run of a cell: it finished, every dataset row is there once, few enough failed."""
@@ -31,7 +33,7 @@ def run_problems(result: CellResult, policy: GatePolicy) -> list[str]:
     if len(run.failed) > policy.max_failed_rows and not run.misses:
         problems.append(
             f"{len(run.failed)} of {len(run.rows)} rows failed, max_failed_rows is {policy.max_failed_rows}: "
-            + _errors(run.failed)
+            + row_errors(run.failed)[0]
         )
     return problems
 
@@ -46,7 +48,7 @@ def evaluation_problems(evaluation: Evaluation, policy: GatePolicy) -> list[str]
         problems.append(f"evaluation '{evaluation.evaluator}' could not aggregate: {result.aggregation_error}")
     scored = len(result.completed)
     if evaluation.expected_rows - scored > policy.max_failed_rows and not result.misses:
-        errors = f": {_errors(result.failed)}" if result.failed else ""
+        errors = f": {row_errors(result.failed)[0]}" if result.failed else ""
         problems.append(
             f"'{evaluation.evaluator}' scored {scored} of {evaluation.expected_rows} rows, "
             f"max_failed_rows is {policy.max_failed_rows}{errors}"
@@ -80,9 +82,15 @@ def _miss_problems(run: RunResult) -> list[str]:
     ]
 
 
-def _errors(rows: Sequence[Row]) -> str:
-    """Say the commonest error, with the rows that met it."""
-    first_lines = Counter(str(row.error).split("\n")[0] for row in rows)
-    message, _ = first_lines.most_common(1)[0]
-    numbers = [row.line_number for row in rows if str(row.error).split("\n")[0] == message]
-    return f"row {', '.join(map(str, numbers[:5]))}{' ...' if len(numbers) > 5 else ''}: {message}"
+def row_errors(rows: Sequence[Row]) -> list[str]:
+    """Say each error once, with the rows that met it, the commonest first."""
+    numbers: dict[str, list[int]] = {}
+    for row in rows:
+        numbers.setdefault(str(row.error).split("\n")[0], []).append(row.line_number)
+    commonest = sorted(numbers.items(), key=lambda item: -len(item[1]))
+    return [f"{_listing(found)}: {message}" for message, found in commonest]
+
+
+def _listing(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_SHOWN_ROWS])) + ", ..." * (len(numbers) > _SHOWN_ROWS)
+    return f"row {shown}" if len(numbers) == 1 else f"rows {shown}"

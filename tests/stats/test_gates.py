@@ -128,12 +128,18 @@ def test_metrics_of_the_run_itself() -> None:
     assert gate(partial, "<= 0.1", "run.error_rate").value == 0.25
     assert gate(partial, "<= 0.1", "run.error_rate").verdict == "FAIL"
     assert gate(result(), "<= 100", "run.total_tokens").value == 20
-    assert gate(replace(result(), run=RunResult(status="Failed", error="x")), "<= 1", "run.error_rate").verdict == "ERROR"
+    assert (
+        gate(replace(result(), run=RunResult(status="Failed", error="x")), "<= 1", "run.error_rate").verdict == "ERROR"
+    )
 
 
 def test_an_evaluator_without_thresholds_is_reported() -> None:
     report = judge(result(), Demand(name="m"), GatePolicy())
-    assert (report.verdict, report.blocking, report.reason) == ("PASS", False, "no thresholds, reported only: rate 0.75")
+    assert (report.verdict, report.blocking, report.reason) == (
+        "PASS",
+        False,
+        "no thresholds, reported only: rate 0.75",
+    )
     assert judge(result(metrics={}), Demand(name="m"), GatePolicy()).reason == "evaluator 'm' logged no metric"
 
 

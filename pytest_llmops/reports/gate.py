@@ -1,0 +1,48 @@
+"""gate.json: the decision for machines, without one word of a model, a dataset or an exception.
+
+A release step reads it and prints from it, where any text of a model could act on the pipeline. So it holds the
+numbers of each gate and a headline made from them; causes in words are in summary.md and results.json.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_llmops.records.encoding import to_json
+from pytest_llmops.records.gate import GateResult
+from pytest_llmops.records.report import Report
+from pytest_llmops.reports.results import ordered
+from pytest_llmops.reports.text import one_line
+from pytest_llmops.reports.verdicts import LIMITS, headline
+
+SCHEMA_VERSION = 1
+FILE = "gate.json"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Turn the decision of a report into JSON values."""
+    report = ordered(report)
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "created": report.created,
+        "state": report.decision.state,
+        "reasons": [one_line(reason, 400) for reason in report.decision.reasons],
+        "counts": dict(sorted(report.decision.counts.items())),
+        "settings": {name: report.settings[name] for name in LIMITS if name in report.settings},
+        "gates": [_line(gate) for gate in report.gates],
+    }
+    encoded: dict[str, Any] = to_json(values)
+    return encoded
+
+
+def _line(gate: GateResult) -> dict[str, Any]:
+    return {
+        "experiment": gate.experiment,
+        "item": gate.item,
+        "verdict": gate.verdict,
+        "value": gate.value,
+        "rule": gate.rule,
+        "n": gate.n,
+        "blocking": gate.blocking,
+        "reason": headline(gate),
+    }

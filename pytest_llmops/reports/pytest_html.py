@@ -1,0 +1,50 @@
+"""Columns and details for pytest-html, as the strings that its hooks take.
+
+pytest-html 4 puts cells and extras into the page as they are given, through ``innerHTML``: all escaping is done
+here. It reads a cell with a pattern that ends at a line break, so a cell is one line.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from pytest_llmops.records.gate import GateResult
+from pytest_llmops.reports.text import one_line, visible
+from pytest_llmops.reports.verdicts import figure, headline
+
+# It sorts columns as text, which would put 10 before 9: only those that hold text can be sorted.
+_COLUMNS = (("cell", "Cell", True), ("metric", "Metric", True), ("value", "Value", False), ("rule", "Rule", False))
+_N = ("n", "n", False)
+
+
+def header_cells() -> list[str]:
+    """Return the heading of each column."""
+    return [
+        f'<th class="sortable" data-column-type="{key}">{title}</th>' if sortable else f"<th>{title}</th>"
+        for key, title, sortable in (*_COLUMNS, _N)
+    ]
+
+
+def row_cells(gate: GateResult | None) -> list[str]:
+    """Return the cells of one test; empty ones for a test that is not a gate."""
+    texts = [""] * len((*_COLUMNS, _N))
+    if gate is not None:
+        n = "" if gate.n is None else str(gate.n)
+        texts = [gate.cell, gate.name, figure(gate.value, gate.rule), gate.rule, n]
+    return [_cell(key, text) for (key, _, _), text in zip((*_COLUMNS, _N), texts, strict=True)]
+
+
+def name_cell(nodeid: str) -> str:
+    """Return the cell with a test's name, which pytest-html itself would leave unescaped."""
+    return _cell("testId", nodeid)
+
+
+def extra_html(gate: GateResult) -> str:
+    """Return the details of a gate: its headline, its reason, and the rows behind it."""
+    reason = f"<p>{escape(visible(gate.reason))}</p>" if gate.reason else ""
+    details = f"<pre>{escape(visible(chr(10).join(gate.details)))}</pre>" if gate.details else ""
+    return f"<p><strong>{escape(headline(gate))}</strong></p>{reason}{details}"
+
+
+def _cell(key: str, text: str) -> str:
+    return f'<td class="col-{key}">{escape(one_line(text, 1000))}</td>'

@@ -1,0 +1,94 @@
+"""results.json: everything a session found out, from which it can be decided again with other thresholds.
+
+What differs between two sessions on the same inputs stands under the keys ``created`` and ``duration`` alone, so
+that a comparison can drop them. The order of everything else does not depend on what ran when, or where.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_llmops.errors import LLMOpsError
+from pytest_llmops.records.decoding import from_json
+from pytest_llmops.records.encoding import to_json
+from pytest_llmops.records.gate import CellResult
+from pytest_llmops.records.report import Report
+from pytest_llmops.records.run import RunResult
+
+SCHEMA_VERSION = 1
+FILE = "results.json"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Turn a report into JSON values, in an order of its own."""
+    known: dict[str, Any] = to_json(ordered(report))
+    first = ("created", "versions", "settings", "experiments", "decision", "gates", "cells")
+    return {"schema_version": SCHEMA_VERSION} | {name: known[name] for name in first}
+
+
+def parse(document: object, source: str = FILE) -> Report:
+    """Turn JSON values back into the report, ordered as ``ordered`` has it. ``source`` names them in messages.
+
+    Values of flows keep their JSON form: a NaN that a flow logged comes back as the text ``NaN``, a tuple as a list.
+
+    Raises:
+        LLMOpsError: for another schema version, or anything that is not a whole report.
+    """
+    if not isinstance(document, Mapping) or "schema_version" not in document:
+        raise LLMOpsError(f"{source}: not the results of a session: schema_version is missing")
+    found = document["schema_version"]
+    if found != SCHEMA_VERSION:
+        raise LLMOpsError(
+            f"{source}: schema_version is {found!r}, this version of pytest-llmops reads {SCHEMA_VERSION}; "
+            "run the evaluation again"
+        )
+    try:
+        return from_json(Report, {key: value for key, value in document.items() if key != "schema_version"})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise LLMOpsError(f"{source}: not a whole report ({error}); run the evaluation again") from None
+
+
+def read(path: Path) -> Report:
+    """Read a results.json.
+
+    Raises:
+        LLMOpsError: where the file is missing, torn, or of another schema version.
+    """
+    try:
+        return parse(json.loads(path.read_bytes()), str(path))
+    except OSError as error:
+        raise LLMOpsError(f"{path}: can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise LLMOpsError(f"{path}: not valid JSON ({error}); run the evaluation again") from None
+
+
+def ordered(report: Report) -> Report:
+    """Sort all that may arrive in any order: experiments, cells, gates, reasons, evaluations, rows, cassette misses."""
+    cells = sorted(report.cells, key=lambda result: (result.cell.experiment, result.cell.id))
+    return replace(
+        report,
+        experiments=dict(sorted(report.experiments.items())),
+        settings=dict(sorted(report.settings.items())),
+        versions=dict(sorted(report.versions.items())),
+        decision=replace(report.decision, reasons=tuple(sorted(report.decision.reasons))),
+        cells=tuple(_ordered_cell(result) for result in cells),
+        gates=tuple(sorted(report.gates, key=lambda gate: (gate.experiment, gate.cell, gate.name))),
+    )
+
+
+def _ordered_cell(result: CellResult) -> CellResult:
+    evaluations = {
+        name: replace(evaluation, result=_ordered_run(evaluation.result))
+        for name, evaluation in sorted(result.evaluations.items())
+    }
+    return replace(result, run=_ordered_run(result.run), evaluations=evaluations)
+
+
+def _ordered_run(run: RunResult) -> RunResult:
+    rows = sorted(run.rows, key=lambda row: row.line_number)
+    misses = sorted(run.misses, key=lambda miss: (miss.cassette, miss.request, miss.nearest))
+    return replace(run, rows=tuple(rows), misses=tuple(misses))

@@ -1,0 +1,74 @@
+"""The files of a session's reports.
+
+``gate.json`` is removed before anything else is written and comes back last: a session that breaks off leaves no
+decision, never that of an earlier session. Every file replaces its predecessor in one step. Files of experiments
+that this session did not run are left alone, since sessions on parts of the use cases may share a folder with each
+other and with what is not ours; ``results.json``, ``gate.json`` and ``summary.md`` say what this session ran.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pytest_llmops.errors import LLMOpsError
+from pytest_llmops.records.encoding import dumps
+from pytest_llmops.records.report import Report
+from pytest_llmops.reports import gate, markdown, results
+from pytest_llmops.reports.tables import render_tables
+
+
+def render(report: Report) -> dict[str, str]:
+    """Render every report. Returns text by path, relative to the folder of the reports, ``gate.json`` last."""
+    return {
+        results.FILE: dumps(results.document(report), indent=2) + "\n",
+        **render_tables(report),
+        markdown.FILE: markdown.summary(report),
+        gate.FILE: dumps(gate.document(report), indent=2) + "\n",
+    }
+
+
+def write_reports(report: Report, folder: Path) -> list[Path]:
+    """Write every report into a folder, made if need be. Returns the files in the order in which they were written.
+
+    Raises:
+        LLMOpsError: where the folder can't be written.
+    """
+    remove_decision(folder)
+    texts = render(report)
+    files = [folder / name for name in texts]
+    try:
+        for file, text in zip(files, texts.values(), strict=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _replace(file, text)
+    except OSError as error:
+        raise _refused(folder, error) from None
+    return files
+
+
+def remove_decision(folder: Path) -> None:
+    """Remove the decision of an earlier session, so that nobody takes it for this one's.
+
+    Raises:
+        LLMOpsError: where it is there and can't be removed.
+    """
+    try:
+        (folder / gate.FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from None
+
+
+def _replace(file: Path, text: str) -> None:
+    # A lone surrogate has no UTF-8. As a backslash escape it is readable text, and in JSON it is the same string.
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _refused(folder: Path, error: OSError) -> LLMOpsError:
+    return LLMOpsError(
+        f"{folder}: reports can't be written: {error.strerror}; give a folder that can, with --llmops-report-dir"
+    )

@@ -1,0 +1,59 @@
+"""gate.json: the decision, and nothing that a model, a dataset or an exception said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from report_samples import EXPERIMENT, cell_result, metric_gate, report, run_gate
+
+from pytest_llmops.records.encoding import dumps
+from pytest_llmops.reports.gate import document
+
+
+def test_the_whole_document() -> None:
+    gate = metric_gate(value=0.625, verdict="FAIL", rule=">= 0.8", n=40, reason="r", details=("d",))
+    item = "matcher.exact_match_rate[ner_extract-general-terse]"
+    assert document(report(run_gate(), gate)) == {
+        "schema_version": 1,
+        "created": "2026-09-01T10:00:00+00:00",
+        "state": "closed",
+        "reasons": [f"FAIL {item}"],
+        "counts": {"FAIL": 1, "PASS": 1},
+        "settings": {"env": "dev", "llm": "replay"},
+        "gates": [
+            {
+                "experiment": EXPERIMENT,
+                "item": item,
+                "verdict": "FAIL",
+                "value": 0.625,
+                "rule": ">= 0.8",
+                "n": 40,
+                "blocking": True,
+                "reason": f"FAIL {item}: 0.625, required >= 0.8 (n = 40)",
+            },
+            {
+                "experiment": EXPERIMENT,
+                "item": "run[ner_extract-general-terse]",
+                "verdict": "PASS",
+                "value": None,
+                "rule": "",
+                "n": 2,
+                "blocking": True,
+                "reason": "PASS run[ner_extract-general-terse] (n = 2)",
+            },
+        ],
+    }
+
+
+def test_no_text_of_model_dataset_or_exception() -> None:
+    said = "##vso[task.setvariable variable=gate]open"
+    gate = metric_gate(verdict="FAIL", reason=f"row 1: {said}", details=(said,))
+    failed = replace(cell_result(output=said).run, error=said)
+    text = dumps(document(report(gate, cells=(replace(cell_result(output=said), run=failed),))))
+    assert "setvariable" not in text
+
+
+def test_names_that_look_like_commands_are_broken_up() -> None:
+    gate = metric_gate(cell="##vso[task.complete result=Failed]", verdict="FAIL")
+    encoded = document(report(gate))
+    assert encoded["reasons"] == ["FAIL matcher.exact_match_rate[# #vso[task.complete result=Failed]]"]

@@ -1,0 +1,154 @@
+"""Columns and details in a real page of pytest-html."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_samples import HOSTILE, metric_gate, run_gate
+
+from pytest_llmops.reports.pytest_html import extra_html, header_cells, name_cell, row_cells
+
+CONFTEST = """
+import pytest
+from pytest_html import extras
+from pytest_llmops.reports.console import failure_text
+from pytest_llmops.reports.pytest_html import extra_html, header_cells, name_cell, row_cells
+from report_samples import HOSTILE, metric_gate
+
+GATES = [metric_gate(cell=text, rule=text, verdict="FAIL", reason=text, details=(text,)) for text in HOSTILE[:-1]]
+
+class Refused(Exception):
+    pass
+
+class Gates(pytest.File):
+    def collect(self):
+        for gate in GATES:
+            yield GateItem.from_parent(self, name=gate.item, gate=gate)
+
+class GateItem(pytest.Item):
+    def __init__(self, *, gate, **keywords):
+        super().__init__(**keywords)
+        self.gate = gate
+
+    def runtest(self):
+        raise Refused
+
+    def repr_failure(self, excinfo, style=None):
+        return failure_text(self.gate)
+
+    def reportinfo(self):
+        return self.path, 0, self.name
+
+def pytest_collect_file(file_path, parent):
+    return Gates.from_parent(parent, path=file_path) if file_path.suffix == ".gates" else None
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.gate = getattr(item, "gate", None)
+    if report.gate and report.when == "call":
+        report.extras = [extras.html(extra_html(report.gate))]
+    return report
+
+def pytest_html_results_table_header(cells):
+    cells[2:2] = header_cells()
+
+def pytest_html_results_table_row(report, cells):
+    cells[1] = name_cell(report.nodeid)
+    cells[2:2] = row_cells(report.gate)
+"""
+
+
+class Fragment(HTMLParser):
+    """Tags and text of a piece of HTML. ``blob`` is what pytest-html's script reads to build the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+        self.blob = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.blob = dict(attrs).get("data-jsonblob") or self.blob
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def page(pytester: pytest.Pytester) -> dict[str, Any]:
+    pytester.makeconftest(CONFTEST)
+    pytester.makefile(".gates", experiment="")
+    pytester.makepyfile(test_plain="def test_plain(): pass")
+    result = pytester.runpytest("--html=report.html", "--self-contained-html", "-p", "no:llmops")
+    result.assert_outcomes(failed=len(HOSTILE) - 1, passed=1)
+    data: dict[str, Any] = json.loads(Fragment(Path("report.html").read_text(encoding="utf-8")).blob)
+    return data
+
+
+def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    return [test for tests in page["tests"].values() for test in tests]
+
+
+def test_no_hostile_string_reaches_the_page_as_markup(page: dict[str, Any]) -> None:
+    for row in rows_of(page):
+        for cell in row["resultsTableRow"]:
+            assert Fragment(cell).tags == {"td"}
+        for extra in row["extras"]:
+            assert Fragment(extra["content"]).tags <= {"p", "strong", "pre"}
+        assert Fragment(row["log"]).tags == set()
+
+
+def test_cells_of_a_gate_and_of_another_test(page: dict[str, Any]) -> None:
+    first, *_, plain = rows_of(page)
+    assert [Fragment(cell).text for cell in first["resultsTableRow"]][2:7] == [
+        "<img src=x onerror=alert(1)>",
+        "matcher.exact_match_rate",
+        "0.5",
+        "<img src=x onerror=alert(1)>",
+        "1",
+    ]
+    assert [Fragment(cell).text for cell in plain["resultsTableRow"]][1:7] == ["test_plain.py::test_plain", *[""] * 5]
+
+
+def test_details_of_a_gate(page: dict[str, Any]) -> None:
+    text = Fragment(rows_of(page)[0]["extras"][0]["content"]).text
+    assert text.endswith("(n = 1)<img src=x onerror=alert(1)><img src=x onerror=alert(1)>")
+
+
+def test_header_cells() -> None:
+    assert header_cells() == [
+        '<th class="sortable" data-column-type="cell">Cell</th>',
+        '<th class="sortable" data-column-type="metric">Metric</th>',
+        "<th>Value</th>",
+        "<th>Rule</th>",
+        "<th>n</th>",
+    ]
+
+
+def test_row_cells() -> None:
+    assert row_cells(metric_gate(rule="<= 0.5")) == [
+        '<td class="col-cell">ner_extract-general-terse</td>',
+        '<td class="col-metric">matcher.exact_match_rate</td>',
+        '<td class="col-value">0.5</td>',
+        '<td class="col-rule">&lt;= 0.5</td>',
+        '<td class="col-n">1</td>',
+    ]
+    assert len(row_cells(None)) == len(header_cells())
+
+
+def test_name_cell() -> None:
+    assert name_cell("a.py::t[<b>]") == '<td class="col-testId">a.py::t[&lt;b&gt;]</td>'
+
+
+def test_extra_html() -> None:
+    assert extra_html(run_gate()) == (
+        "<p><strong>PASS run[ner_extract-general-terse] (n = 2)</strong></p><p>2 rows ran, 1 failed</p>"
+    )
+    assert extra_html(metric_gate(details=("row 1: <x>", "row 2"))).endswith("<pre>row 1: &lt;x&gt;\nrow 2</pre>")
