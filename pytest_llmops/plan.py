@@ -10,7 +10,7 @@ from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import cells
 from pytest_llmops.records.experiment import Dataset, Experiment, Threshold
 from pytest_llmops.records.gate import Cell, Demand
-from pytest_llmops.records.run import LLM, LLMMode, RunRequest
+from pytest_llmops.records.run import LLM, LLMMode, RunRequest, Variant
 from pytest_llmops.stats.gates import RUN
 
 
@@ -116,7 +116,7 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
                 flow=evaluator.flow,
                 data=_local(experiment, gold),
                 column_mapping=gold.mappings,
-                variant=replace(request.variant, id="default", nodes={}, overrides={}, init={}),
+                variant=Variant(init=evaluator.init),
                 run_inputs=source,
                 llm=_llm(experiment, evaluator.flow.name, options),
             ),

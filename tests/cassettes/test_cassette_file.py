@@ -25,7 +25,9 @@ from pytest_llmops.cassettes.store import Store
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
-    from tests.cassettes.conftest import OpenAIServer, Recording
+    from openai_server import OpenAIServer
+
+    from tests.cassettes.conftest import Recording
 
 API_KEY = "sk-secret-0123456789abcdef"
 NOWHERE = "http://127.0.0.1:9/v1"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import openai
 
 if TYPE_CHECKING:
-    from tests.cassettes.conftest import OpenAIServer, Recording
+    from openai_server import OpenAIServer
+
+    from tests.cassettes.conftest import Recording
 
 API_KEY = "sk-secret-0123456789abcdef"
 

@@ -1,0 +1,205 @@
+"""Flows, datasets and evaluators of an experiment, found, read and checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_llmops.records.experiment import Dataset, Evaluator
+from pytest_llmops.spec.alignment import Pairing, check_line_numbers
+from pytest_llmops.spec.check import Binding, MappingChecker, RunSide
+from pytest_llmops.spec.data import Table, read_table
+from pytest_llmops.spec.findings import Reporter
+from pytest_llmops.spec.flows import FlowFacts, read_flow
+from pytest_llmops.spec.models import DatasetBlock, EvaluatorBlock, EvaluatorDatasetBlock, ExperimentBlock
+from pytest_llmops.spec.positions import KeyPath
+from pytest_llmops.spec.resolve import NotFound, Paths, remote_asset
+from pytest_llmops.spec.suggest import suggest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDataset:
+    """A dataset, with what its file holds where that can be told."""
+
+    dataset: Dataset
+    table: Table | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadEvaluator:
+    """An evaluator without its init values, and what its flow's files say."""
+
+    evaluator: Evaluator
+    facts: FlowFacts
+    path: KeyPath
+
+
+class Assembler:
+    """Finds and reads what one experiment names. Each file is read once.
+
+    ``declared`` are the names of the experiment's datasets, those with mistakes too: what refers to one of these is
+    not reported a second time. ``removed`` are those that an overlay took away.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        report: Reporter,
+        *,
+        declared: Collection[str],
+        removed: Collection[str],
+        max_rows: int | None,
+    ) -> None:
+        self._paths = paths
+        self._report = report
+        self._declared = declared
+        self._removed = removed
+        self._max_rows = max_rows
+        self._tables: dict[tuple[Path, frozenset[str]], Table | None] = {}
+
+    def flow(self, text: str, path: KeyPath) -> FlowFacts | None:
+        """Find and read a flow."""
+        try:
+            place = self._paths.flow(text)
+        except NotFound as missing:
+            self._report.error(path, missing.what, missing.todo)
+            return None
+        return read_flow(place, self._paths, self._report.findings)
+
+    def run_datasets(self, block: ExperimentBlock, facts: FlowFacts | None) -> dict[str, ReadDataset]:
+        """ReadDataset the datasets of the flow's runs, by name."""
+        keys = {d.key for e in block.evaluators or () for d in e.datasets if d.key}
+        found: dict[str, ReadDataset] = {}
+        for index, item in enumerate(block.datasets or ()):
+            path: KeyPath = ("datasets", index)
+            if item.name in found:
+                self._report.error((*path, "name"), "another dataset has this name", "rename one of them")
+                continue
+            read = self._read(item, path, keys)
+            found[item.name] = read
+            if facts:
+                binding = Binding(path=path, facts=facts, mappings=read.dataset.mappings, data=read.table)
+                MappingChecker(binding, self._report).check()
+        return found
+
+    def evaluators(
+        self, block: ExperimentBlock, facts: FlowFacts | None, datasets: Mapping[str, ReadDataset]
+    ) -> Iterator[ReadEvaluator]:
+        """ReadDataset the evaluators; those whose flow can't be read are left out."""
+        seen: set[str] = set()
+        for index, item in enumerate(block.evaluators or ()):
+            path: KeyPath = ("evaluators", index)
+            if item.name in seen:
+                self._report.error((*path, "name"), "another evaluator has this name", "rename one of them")
+            elif item.name == "run":
+                self._report.error((*path, "name"), "'run' is kept for the metrics of the run itself", "rename it")
+            seen.add(item.name)
+            its_facts = self.flow(item.flow or item.name, (*path, "flow"))
+            reads = list(self._evaluator_datasets(item, path, datasets))
+            for dataset_path, read in reads:
+                self._check_against_run(dataset_path, read, its_facts, facts, datasets)
+            if its_facts:
+                line = self._report.document.place(path).line
+                bound = tuple(read.dataset for _, read in reads)
+                evaluator = Evaluator(name=item.name, flow=its_facts.flow, datasets=bound, line=line)
+                yield ReadEvaluator(evaluator=evaluator, facts=its_facts, path=path)
+
+    def _evaluator_datasets(
+        self, evaluator: EvaluatorBlock, path: KeyPath, datasets: Mapping[str, ReadDataset]
+    ) -> Iterator[tuple[KeyPath, ReadDataset]]:
+        evaluated: set[str] = set()
+        if not evaluator.datasets:
+            self._report.error((*path, "datasets"), "names no dataset", "name one of the experiment's datasets")
+        for index, item in enumerate(evaluator.datasets):
+            item_path: KeyPath = (*path, "datasets", index)
+            read = self._evaluator_dataset(item, item_path, datasets)
+            if read is None:
+                continue
+            if read.dataset.run_dataset in evaluated:
+                what = f"dataset '{read.dataset.run_dataset}' is evaluated a second time"
+                self._report.error(item_path, what, "make another evaluator of it, or remove one")
+            evaluated.add(read.dataset.run_dataset)
+            yield item_path, read
+
+    def _evaluator_dataset(
+        self, item: EvaluatorDatasetBlock, path: KeyPath, datasets: Mapping[str, ReadDataset]
+    ) -> ReadDataset | None:
+        if item.name in self._declared:
+            for key in ("source", "reference"):
+                if getattr(item, key) is not None:
+                    what = f"'{item.name}' is a dataset of the experiment, which has its own source"
+                    self._report.error((*path, key), what, "remove this key, or rename the gold dataset")
+            run = datasets.get(item.name)
+            return run and replace(run, dataset=replace(run.dataset, mappings=item.mappings or {}, key=item.key))
+        if item.source is None and item.reference is None:
+            self._report_unmatched(item.name, (*path, "name"))
+            return None
+        for key in ("source", "reference"):
+            if getattr(item, key) is None:
+                self._report.error((*path, key), "key is missing", "gold rows need a source and a reference: add it")
+                return None
+        if item.reference not in self._declared:
+            self._report_unmatched(str(item.reference), (*path, "reference"))
+            return None
+        return self._read(item, path, {item.key} if item.key else set())
+
+    def _report_unmatched(self, name: str, path: KeyPath) -> None:
+        # Where the overlay took the dataset away, it is reported once, at the overlay.
+        if name not in self._removed:
+            todo = suggest(name, self._declared, "its datasets")
+            self._report.error(path, f"the experiment has no dataset {name!r}", todo)
+
+    def _read(self, item: DatasetBlock | EvaluatorDatasetBlock, path: KeyPath, keep: Collection[str]) -> ReadDataset:
+        found, remote = None, None
+        try:
+            remote = remote_asset(str(item.source))
+            found = None if remote else self._paths.dataset(str(item.source))
+        except NotFound as missing:
+            self._report.error((*path, "source"), missing.what, missing.todo)
+        table = self._table(found, path, frozenset(keep)) if found else None
+        dataset = Dataset(
+            name=item.name,
+            mappings=item.mappings or {},
+            source=found,
+            remote=remote,
+            reference=item.reference if isinstance(item, EvaluatorDatasetBlock) else None,
+            key=item.key if isinstance(item, EvaluatorDatasetBlock) else None,
+            description=item.description,
+            rows=table.rows if table else None,
+            columns=table.columns if table else None,
+        )
+        return ReadDataset(dataset=dataset, table=table)
+
+    def _table(self, file: Path, path: KeyPath, keep: frozenset[str]) -> Table | None:
+        if (file, keep) not in self._tables:
+            self._tables[file, keep] = read_table(file, self._paths.show(file), self._report.findings, keep=keep)
+        table = self._tables[file, keep]
+        if table and not table.rows:
+            self._report.error((*path, "source"), f"{table.file} has no rows", "add rows")
+        if table:
+            check_line_numbers(table, path, self._report)
+        return table
+
+    def _check_against_run(
+        self,
+        path: KeyPath,
+        read: ReadDataset,
+        facts: FlowFacts | None,
+        run_facts: FlowFacts | None,
+        datasets: Mapping[str, ReadDataset],
+    ) -> None:
+        run = datasets.get(read.dataset.run_dataset)
+        table = run.table if run else None
+        if facts:
+            side = RunSide(
+                flow=run_facts.flow.name if run_facts else "",
+                outputs=run_facts.outputs if run_facts else None,
+                inputs=table,
+            )
+            mappings = read.dataset.mappings
+            binding = Binding(path=path, facts=facts, mappings=mappings, data=read.table, run=side)
+            MappingChecker(binding, self._report).check()
+        if read.table and table:
+            key = read.dataset.key
+            Pairing(path=path, gold=read.table, run=table, key=key, max_rows=self._max_rows).check(self._report)

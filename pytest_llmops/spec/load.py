@@ -1,0 +1,150 @@
+"""From files to an experiment: everything is read and checked before the first error is raised."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_llmops.errors import ConfigurationError
+from pytest_llmops.records.experiment import Connection, Dataset, Experiment, Threshold
+from pytest_llmops.spec.assemble import Assembler, ReadEvaluator
+from pytest_llmops.spec.connections import read_connections
+from pytest_llmops.spec.demands import check_demanded, check_thresholds, read_gate
+from pytest_llmops.spec.dotenv import Variables
+from pytest_llmops.spec.environment import read_environment, read_init, read_variables
+from pytest_llmops.spec.findings import Findings, Reporter
+from pytest_llmops.spec.flows import FlowFacts
+from pytest_llmops.spec.models import LLMOpsBlock
+from pytest_llmops.spec.positions import KeyPath
+from pytest_llmops.spec.resolve import Paths
+from pytest_llmops.spec.sources import Sources, read_sources
+from pytest_llmops.spec.suggest import suggest
+from pytest_llmops.spec.thresholds import ThresholdReader
+from pytest_llmops.spec.variants import VariantReader
+
+_FLOW: KeyPath = ("flow",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Under which conditions an experiment is read. See ``pytest_llmops.spec.load_experiment``."""
+
+    env: str | None
+    environ: Mapping[str, str]
+    live: bool
+    strict: bool
+    max_rows: int | None
+
+
+def load(file: Path, root: Path, conditions: Conditions) -> Experiment:
+    """Read and check one experiment.
+
+    Raises:
+        ConfigurationError: with every problem found.
+    """
+    file = Path(os.path.abspath(file))
+    paths = Paths(base=file.parent, root=Path(os.path.abspath(root)))
+    findings = Findings(strict=conditions.strict)
+    sources = read_sources(file, conditions.env, paths, findings)
+    experiment = _Loader(file, sources, paths, conditions, findings).load() if sources else None
+    if experiment is None or findings.errors:
+        raise ConfigurationError(findings.errors)
+    return replace(experiment, warnings=findings.warnings)
+
+
+class _Loader:
+    """Puts an experiment together from what was read of its files."""
+
+    def __init__(self, file: Path, sources: Sources, paths: Paths, conditions: Conditions, findings: Findings) -> None:
+        self._file = file
+        self._sources = sources
+        self._paths = paths
+        self._conditions = conditions
+        self._report = Reporter(sources.document, findings)
+        self._variables: Variables = read_variables(paths, conditions.environ, findings)
+
+    def load(self) -> Experiment | None:
+        """Read and check everything; None where the flow itself can't be read."""
+        block, live = self._sources.block, self._conditions.live
+        llmops = block.llmops or LLMOpsBlock()
+        assembler = self._assembler()
+        text = block.flow or block.name
+        facts = assembler.flow(text, _FLOW) if text else None
+        reads = assembler.run_datasets(block, facts)
+        datasets = tuple(read.dataset for read in reads.values())
+        evaluators = tuple(assembler.evaluators(block, facts, reads))
+        thresholds = self._thresholds(datasets, evaluators)
+        gate = read_gate(llmops.gate, datasets, self._report)
+        connections = self._connections(facts, evaluators)
+        environment = read_environment(self._paths, self._variables, self._report.findings, live=live)
+        with_init = tuple(replace(e.evaluator, init=self._init(e.facts, (*e.path, "flow"))) for e in evaluators)
+        if facts is None:
+            return None
+        variants = VariantReader(facts, self._report).read(llmops.variants)
+        return Experiment(
+            name=str(block.name),
+            file=self._file,
+            env=self._conditions.env,
+            flow=facts.flow,
+            datasets=datasets,
+            evaluators=with_init,
+            connections=connections,
+            runtime=block.runtime,
+            environment_variables=environment,
+            init=self._init(facts, _FLOW, variants.overrides),
+            variants=variants,
+            gate=gate,
+            thresholds=thresholds,
+        )
+
+    def _assembler(self) -> Assembler:
+        sources = self._sources
+        removed = sources.removed_datasets()
+        bound = ((e.name, d.reference or d.name) for e in sources.block.evaluators or () for d in e.datasets)
+        for evaluator, dataset in bound:
+            if sources.overlay and dataset in removed:
+                what = f"leaves evaluator '{evaluator}' bound to dataset '{dataset}', which it removes"
+                todo = "set 'evaluators:' here too, empty to run none"
+                self._report.findings.error(sources.overlay.problem(("datasets",), what, todo))
+        return Assembler(
+            self._paths,
+            self._report,
+            declared=sources.names("datasets"),
+            removed=removed,
+            max_rows=self._conditions.max_rows,
+        )
+
+    def _init(self, facts: FlowFacts, path: KeyPath, overrides: Collection[str] = ()) -> Mapping[str, Any]:
+        """Read the init values of a class flow, and report parameters that get none."""
+        live = self._conditions.live
+        found = read_init(facts, self._paths, self._variables, self._report.findings, live=live)
+        for name, port in facts.flow.init.items():
+            if port.required and name not in found.given and f"init.{name}" not in overrides:
+                what = f"init parameter {name!r} of flow '{facts.flow.name}' has no value"
+                self._report.error(path, what, f"set it in {self._paths.show(facts.flow.folder / 'init.json')}")
+        return found.values
+
+    def _thresholds(self, datasets: Sequence[Dataset], evaluators: Sequence[ReadEvaluator]) -> tuple[Threshold, ...]:
+        sources = self._sources
+        reader = ThresholdReader(sources.names("evaluators"), self._report)
+        thresholds = reader.read(sources.block, sources.overlaid_thresholds())
+        check_thresholds(thresholds, datasets, self._report.findings)
+        if self._conditions.strict:
+            check_demanded(evaluators, thresholds, self._report)
+        return thresholds
+
+    def _connections(self, facts: FlowFacts | None, evaluators: Sequence[ReadEvaluator]) -> tuple[Connection, ...]:
+        """Read connections, and report those that flows name and nobody defines; replayed answers need none."""
+        blocks, live = self._sources.block.connections or (), self._conditions.live
+        connections = read_connections(blocks, self._variables, self._report, live=live)
+        names = [connection.name for connection in connections]
+        flows = [(_FLOW, facts)] if facts else []
+        for path, used in [*flows, *(((*e.path, "flow"), e.facts) for e in evaluators)]:
+            for name in used.flow.connections:
+                if live and name not in names:
+                    what = f"flow '{used.flow.name}' needs connection {name!r}, which is not defined"
+                    self._report.error(path, what, suggest(name, names, "add it under 'connections:', which has"))
+        return connections
