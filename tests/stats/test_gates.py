@@ -140,7 +140,9 @@ def test_an_evaluator_without_thresholds_is_reported() -> None:
         False,
         "no thresholds, reported only: rate 0.75",
     )
-    assert judge(result(metrics={}), Demand(name="m"), GatePolicy()).reason == "evaluator 'm' logged no metric"
+    nothing = judge(result(metrics={}), Demand(name="m"), GatePolicy())
+    assert (nothing.verdict, nothing.reason) == ("PASS", "no thresholds, reported only: no metric was logged")
+    assert judge(result(aggregation_error="boom"), Demand(name="m"), GatePolicy()).closes_gate()
 
 
 def test_the_decision_is_closed_without_gates_and_with_obstacles() -> None:

@@ -1,0 +1,59 @@
+"""Every example of the documentation does what its page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from doc_examples import ROOT, matches, read_blocks, run_page
+
+DOCS = ROOT / "docs"
+SLOW = {"how-to/bring-a-template-project.md", "how-to/choose-variants.md", "how-to/record-llm-answers.md"}
+
+
+def pages() -> list[object]:
+    found = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+    return [pytest.param(page, marks=pytest.mark.slow if page in SLOW else ()) for page in found]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_page(DOCS / page, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("block", "complaint"),
+    [
+        ("```console\n$ echo one\ntwo\n```\n", r"page.md:1: \$ echo one\nsays\none"),
+        ("```console\n$ exit 3\n```\n", r"page.md:1: \$ exit 3\nexit code 3"),
+        ('```console exit="1"\n$ true\n```\n', r"page.md:1: \$ true\nexit code 0"),
+        ("```console\necho one\n```\n", "page.md:1: no line of this console block begins with"),
+        ("```pycon\n>>> 1 + 1\n3\n```\n", "(?s)page.md.*line 2.*Expected:\n    3\nGot:\n    2"),
+    ],
+)
+def test_an_example_that_is_wrong_is_noticed(tmp_path: Path, block: str, complaint: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(block, encoding="utf-8")
+    with pytest.raises(AssertionError, match=complaint):
+        run_page(page, tmp_path)
+
+
+def test_a_page_is_one_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(
+        '```python title="a/b.py"\nprint("b")\n```\n'
+        "```console\n$ cat a/b.py\nprint(...)\n$ ls a\nb.py\n```\n"
+        "```python\nname = 1\n```\n"
+        "```pycon\n>>> name + 1\n2\n```\n"
+        "```text\n$ not run\n```\n",
+        encoding="utf-8",
+    )
+    assert [block.line for block in read_blocks(page)] == [1, 4, 10, 13, 17]
+    run_page(page, tmp_path)
+
+
+def test_durations_and_rulers_may_differ() -> None:
+    assert matches("===== 1 passed in 1.00s =====", "========= 1 passed in 12.50s ========\n")
+    assert not matches("===== 1 passed in 1.00s =====", "========= 2 passed in 12.50s ========\n")
