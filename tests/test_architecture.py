@@ -94,6 +94,7 @@ def test_importing_the_entry_point_adds_nothing_but_itself() -> None:
         "pytest_llmops",
         "pytest_llmops.plugin",
         "pytest_llmops.plugin.hooks",
+        "pytest_llmops.plugin.keys",
     ]
 
 

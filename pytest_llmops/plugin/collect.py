@@ -10,7 +10,7 @@ import pytest
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.plan import CellPlan
-from pytest_llmops.plugin.hooks import PROBLEMS, RUNTIME
+from pytest_llmops.plugin.keys import PROBLEMS, RUNTIME
 from pytest_llmops.plugin.runtime import Runtime
 from pytest_llmops.records.gate import Demand, GateResult
 from pytest_llmops.reports.console import failure_text

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from pytest_llmops.plugin.runtime import Runtime
-    from pytest_llmops.records.gate import CellResult
+from pytest_llmops.plugin.keys import PROBLEMS, RUNTIME
 
-RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()
-PROBLEMS: pytest.StashKey[str] = pytest.StashKey()
+if TYPE_CHECKING:
+    from pytest_llmops.records.gate import CellResult
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
