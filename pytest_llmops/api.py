@@ -99,7 +99,7 @@ def run(
     here = Path.cwd()
     request = RunRequest(
         flow=find_flow(str(flow), base=here, root=_root(here)),
-        data=_data(data) if data is not None or run is None else run.request.data,
+        data=_data(data),
         column_mapping=column_mapping or {},
         variant=Variant(nodes=_nodes(variant), init=init or {}),
         environment_variables=environment_variables or {},

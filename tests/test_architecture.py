@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pytest_llmops"
 
 LAYERS = [
-    {"errors", "rules", "hashing"},
+    {"errors", "rules", "hashing", "secrets"},
     {"records"},
     {"spec", "stats", "cassettes", "matrix", "store"},
     {"plan"},

@@ -19,10 +19,6 @@ from pytest_llmops.reports.console import failure_text
 class GateRefused(Exception):
     """A verdict that fails its item. Not an error of the program: shown as text, without a traceback."""
 
-    def __init__(self, gate: GateResult) -> None:
-        super().__init__(gate.item)
-        self.gate = gate
-
 
 class ExperimentFile(pytest.File):
     """An ``experiment.yaml``. Collects one item for each demand on each cell, with flat names, brackets last."""
@@ -45,13 +41,13 @@ class GateItem(pytest.Item):
     def runtest(self) -> None:
         self.gate = gate = self.config.stash[RUNTIME].judge(self.plan, self.demand)
         if gate.closes_gate():
-            raise GateRefused(gate)
+            raise GateRefused(gate.item)
         if gate.verdict == "FAIL":
             pytest.xfail(f"not blocking: {failure_text(gate).splitlines()[0]}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, GateRefused):
-            return failure_text(excinfo.value.gate)
+        if self.gate is not None and isinstance(excinfo.value, (GateRefused, pytest.xfail.Exception)):
+            return failure_text(self.gate)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -130,3 +130,12 @@ def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
 
     cells[1] = name_cell(report.nodeid)
     cells[2:2] = row_cells(gate_of(report))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_html(report: Any, data: list[str]) -> None:
+    from pytest_llmops.plugin.results import gate_of
+    from pytest_llmops.reports.pytest_html import extra_html
+
+    if (gate := gate_of(report)) is not None:
+        data[:] = [extra_html(gate)]

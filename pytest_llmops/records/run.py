@@ -20,7 +20,7 @@ class Variant:
     id: str = "default"
     nodes: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    init: Mapping[str, Any] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_default: bool = True
 
 
@@ -50,7 +50,7 @@ class RunRequest:
     data: Path | Sequence[Mapping[str, Any]] | None = None
     column_mapping: Mapping[str, Any] = field(default_factory=dict)
     variant: Variant = field(default_factory=Variant)
-    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    environment_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     connections: tuple[Connection, ...] = ()
     run_outputs: Sequence[Mapping[str, Any]] | None = None
     run_inputs: Path | Sequence[Mapping[str, Any]] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_llmops.records.experiment import Connection
+from pytest_llmops.secrets import is_secret
 from pytest_llmops.spec.suggest import short, suggest
 
 CUSTOM = "CustomConnection"
@@ -34,7 +35,6 @@ _ALIASES = {
     (_OPEN_AI, "api_base"): "base_url",
 }
 _IDENTITY = ("name", "type", "connection_type")
-_SECRET_WORDS = ("key", "secret", "token", "password")
 
 
 class UnknownType(ValueError):
@@ -61,11 +61,6 @@ def connection_type(written: object) -> str:
 def property_name(kind: str, name: str) -> str:
     """Name a property as prompt flow does."""
     return _ALIASES.get((kind, name), name)
-
-
-def is_secret(name: str) -> bool:
-    """Tell by its name whether a property or variable holds a secret."""
-    return any(word in name.lower() for word in _SECRET_WORDS)
 
 
 def connection_of(name: str, properties: Mapping[str, Any]) -> Connection:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from pytest_llmops.errors import Problem
 from pytest_llmops.records.experiment import Connection
+from pytest_llmops.secrets import is_secret
 from pytest_llmops.spec.connection_types import (
     CUSTOM,
     UnknownType,
     connection_of,
     connection_type,
-    is_secret,
     property_name,
 )
 from pytest_llmops.spec.dotenv import EnvConnection, Variables

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llmops.errors import Problem
-from pytest_llmops.spec.connection_types import is_secret
+from pytest_llmops.secrets import is_secret
 from pytest_llmops.spec.connections import PLACEHOLDER, REPLAY
 from pytest_llmops.spec.dotenv import EnvFile, Variables, read_env_file
 from pytest_llmops.spec.files import read_text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llmops.engines.mapping import map_columns
+from pytest_llmops.engines.function.mapping import map_columns
 from pytest_llmops.errors import RunError
 
 DATA = [{"q": "a", "x.y": 1}, {"q": "b", "x.y": 2}]

@@ -9,10 +9,11 @@ import pytest
 from pytest_llmops.engines import events
 from pytest_llmops.engines.environment import placeholders, resolve_variables
 from pytest_llmops.engines.executor import Aggregation
-from pytest_llmops.engines.text import did_you_mean, first_line, headline, one_line, redact
+from pytest_llmops.engines.text import did_you_mean, first_line, headline, one_line
 from pytest_llmops.errors import RunError
 from pytest_llmops.records.experiment import Connection
 from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Tokens
+from pytest_llmops.secrets import redact
 
 
 def collect(stream: bytes) -> RunResult:

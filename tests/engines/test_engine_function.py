@@ -87,7 +87,7 @@ def test_line_timeout(run: Run) -> None:
     ("entry", "error"),
     [
         ("functions:nothing", "'functions' has no function or class 'nothing'"),
-        ("judge:Silent", "can't make a 'Silent' of {}: (ValueError) not today"),
+        ("judge:Silent", "can't make a 'Silent' with (): (ValueError) not today"),
         ("broken:x", "can't import 'broken': (ModuleNotFoundError) No module named 'nothing_of_that_name'"),
     ],
 )

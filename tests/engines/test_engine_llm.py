@@ -93,6 +93,18 @@ def test_model_configuration_of_a_flex_class_finds_its_connection(run: Run, llm_
     assert result.rows[0].tokens == Tokens(prompt=11, completion=7, total=18)
 
 
+def test_client_of_promptflow_finds_connections(run: Run) -> None:
+    known = Connection(name="llm", type="OpenAIConnection", values={"base_url": "http://x"}, secrets={"api_key": KEY})
+    result = run("flex_model/by_client.flex.yaml", data=[{"question": "llm"}, {"question": "lm"}], connections=(known,))
+    assert [row.output for row in result.rows] == [
+        {"type": "OpenAIConnection", "base_url": "http://x", "key": KEY},
+        None,
+    ]
+    assert result.rows[1].error == (
+        "Execution failure in 'ask_client': (RunError) connection 'lm' is not configured; did you mean 'llm'?"
+    )
+
+
 @pytest.mark.parametrize(
     ("connections", "error"),
     [

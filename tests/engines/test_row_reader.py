@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_llmops.engines.rows import read_rows
+from pytest_llmops.engines.function.rows import read_rows
 from pytest_llmops.errors import RunError
 
 

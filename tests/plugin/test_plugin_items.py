@@ -47,7 +47,7 @@ def test_a_failed_row_is_an_error_although_the_metric_got_better(project: Projec
         [
             f"ERROR run[[]{CELL}] (n = 4)",
             "1 of 4 rows failed, max_failed_rows is 0: row 3: Execution failure in 'shout': (ValueError) the word is *",
-            f"ERROR compare.accuracy[[]{CELL}]: no value, required >= 0.75 (n = 3)",
+            f"ERROR compare.accuracy[[]{CELL}]: 1, required >= 0.75 (n = 3)",
             "1 of 4 rows failed, max_failed_rows is 0: row 3: *",
         ]
     )

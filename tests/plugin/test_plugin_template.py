@@ -23,7 +23,9 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 @pytest.mark.slow
-def test_a_class_flow_with_init_json_and_environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_flow_with_init_json_and_environment(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bring(pytester, "greeter")
     monkeypatch.setenv("GREETER_STYLE", "hearty")
     result = run(pytester, "greeter", "-v")

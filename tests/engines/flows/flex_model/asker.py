@@ -1,4 +1,5 @@
 from openai import OpenAI
+from promptflow.client import PFClient
 from promptflow.core import OpenAIModelConfiguration
 
 
@@ -12,3 +13,8 @@ class Asker:
             model=self.config.model, messages=[{"role": "user", "content": question}], temperature=0
         )
         return {"answer": reply.choices[0].message.content}
+
+
+def ask_client(question: str):
+    connection = PFClient().connections.get(question)
+    return {"type": type(connection).__name__, "base_url": connection.base_url, "key": connection.api_key}

@@ -1,0 +1,52 @@
+"""Environment variables of a run: references to connections, and stand-ins for keys that a replay does without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from pytest_llmops.errors import RunError
+from pytest_llmops.records.experiment import Connection
+from pytest_llmops.records.run import LLMMode
+
+PLACEHOLDER_KEY = "no-key-is-needed-to-replay"
+PLACEHOLDER_URL = "http://llm.invalid/v1"
+_REFERENCE = re.compile(r"\$\{([^.{}]+)\.([^.{}]+)\}")
+
+
+def needs_no_keys(mode: LLMMode) -> bool:
+    """Tell whether LLM calls are answered without being made, at least those that are recorded."""
+    return mode in ("replay", "auto")
+
+
+def placeholders(mode: LLMMode) -> dict[str, str]:
+    """Return variables without which the OpenAI clients refuse to start, for a run that needs no keys."""
+    if not needs_no_keys(mode):
+        return {}
+    return {
+        "OPENAI_API_KEY": PLACEHOLDER_KEY,
+        "AZURE_OPENAI_API_KEY": PLACEHOLDER_KEY,
+        "AZURE_OPENAI_ENDPOINT": PLACEHOLDER_URL,
+    }
+
+
+def resolve_variables(variables: Mapping[str, str], connections: Iterable[Connection]) -> dict[str, str]:
+    """Replace values of the form ``${connection.key}`` by what the connection holds.
+
+    A key that the connection lacks is left as it is written, as prompt flow does.
+
+    Raises:
+        RunError: when the connection is not there.
+    """
+    by_name = {connection.name: connection for connection in connections}
+    return {name: _resolve(name, str(value), by_name) for name, value in variables.items()}
+
+
+def _resolve(name: str, value: str, connections: Mapping[str, Connection]) -> str:
+    match = _REFERENCE.fullmatch(value.strip())
+    if match is None:
+        return value
+    if match[1] not in connections:
+        raise RunError(f"environment variable {name} refers to connection '{match[1]}', which is not configured")
+    connection = connections[match[1]]
+    return {**connection.values, **connection.secrets}.get(match[2], value)

@@ -1,0 +1,1 @@
+"""Executes plain Python functions and classes, without prompt flow."""

@@ -1,0 +1,91 @@
+"""The engine that runs flows on this machine, each run in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from dataclasses import replace
+
+from pytest_llmops.engines import orders
+from pytest_llmops.engines.base import Progress
+from pytest_llmops.engines.events import Collector
+from pytest_llmops.engines.text import one_line
+from pytest_llmops.engines.workers import Launcher
+from pytest_llmops.records.run import RunRequest, RunResult
+from pytest_llmops.secrets import named_secrets, redact
+
+
+class LocalEngine:
+    """Executes runs in worker processes, so flows can't harm each other or the process that asks.
+
+    Workers are forked from a warm server that has promptflow imported, or, with ``fork=False`` and where processes
+    can't fork, started one by one.
+    """
+
+    def __init__(self, *, fork: bool = hasattr(os, "fork")) -> None:
+        self._launcher = _launcher(fork)
+        self._closed = False
+
+    def warm_up(self) -> None:
+        """Start the server and have it import promptflow, without waiting for it."""
+        self._launcher.warm_up()
+
+    def run(self, request: RunRequest, progress: Progress | None = None) -> RunResult:
+        """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
+        begun = time.monotonic()
+        try:
+            order = orders.encode(orders.from_here(request))
+        except Exception as problem:
+            return _failed(f"the rows can't be handed to another process: {one_line(problem)}", begun)
+        try:
+            worker = self._launcher.launch(warm=request.flow.kind != "callable")
+        except OSError as problem:
+            return _failed(f"no worker process could be started: {problem}", begun)
+        collector = Collector(progress)
+        with closing(worker):
+            worker.tell(order)
+            for event in worker.events():
+                collector.add(event)
+                if collector.complete:
+                    break
+        if self._closed:
+            collector.add({"event": "died", "how": "was ended with its engine", "last_output": ""})
+        return _redacted(collector.result(time.monotonic() - begun), request)
+
+    def close(self) -> None:
+        """End every process of this engine, including runs under way."""
+        self._closed = True
+        self._launcher.close()
+
+
+def _launcher(fork: bool) -> Launcher:
+    if fork:
+        from pytest_llmops.engines.forking import ForkServer
+
+        return ForkServer()
+    from pytest_llmops.engines.spawning import Spawner
+
+    return Spawner()
+
+
+def _failed(error: str, begun: float) -> RunResult:
+    return RunResult(status="Failed", error=error, duration=time.monotonic() - begun)
+
+
+def _redacted(result: RunResult, request: RunRequest) -> RunResult:
+    """Remove the secrets of the run's connections, init values and environment from every message."""
+    secrets = [secret for connection in request.connections for secret in connection.secrets.values()]
+    secrets += [*named_secrets(request.variant.init), *named_secrets(request.environment_variables)]
+    if not secrets:
+        return result
+
+    def clean(text: str | None) -> str | None:
+        return None if text is None else redact(text, secrets)
+
+    return replace(
+        result,
+        rows=tuple(replace(row, error=clean(row.error)) if row.error else row for row in result.rows),
+        error=clean(result.error),
+        aggregation_error=clean(result.aggregation_error),
+    )

@@ -1,0 +1,1 @@
+"""Executes DAG flows, flex flows and ``.prompty`` files with prompt flow, in a worker process."""

@@ -1,0 +1,90 @@
+"""Makes promptflow quiet and private before it is imported: no telemetry, no trace service, no ``~/.promptflow``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from pytest_llmops.engines.environment import PLACEHOLDER_KEY
+
+_SETTINGS = {
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    # Token counts come from traces. They stay in the process, because no exporter is set up.
+    "PF_DISABLE_TRACING": "false",
+    "PF_TRACING_SKIP_LOCAL_SETUP": "true",
+    # Each run has a process for itself, so another one to read the signature of a flex flow adds nothing.
+    "PF_FLOW_META_LOAD_IN_SUBPROCESS": "false",
+    "PF_LOGGING_LEVEL": "CRITICAL",
+}
+_EXPORTERS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_CONFIGURATION = "telemetry:\n  enabled: false\ntrace:\n  destination: none\n"
+_MODULES = (
+    "pytest_llmops.engines.promptflow.executor",
+    "pytest_llmops.cassettes",
+    "pandas",
+    "promptflow._cli._utils",
+    "promptflow._sdk.schemas._flow",
+)
+"""Our executor, and what it or promptflow would else import in every single run."""
+_TOOLS = ("promptflow.tools", "promptflow.tools.template_rendering")
+"""The same for LLM nodes, where promptflow-tools is installed."""
+_TELEMETRY = "promptflow._sdk._telemetry.logging_handler"
+
+
+def set_environment(home: Path) -> None:
+    """Set the variables that promptflow reads, at import and later. ``home`` is its private folder."""
+    os.environ.update(_SETTINGS, PF_HOME_DIRECTORY=str(home))
+    for name in _EXPORTERS:
+        os.environ.pop(name, None)
+
+
+def preload(home: Path) -> None:
+    """Import promptflow and all that our executor uses of it.
+
+    Raises:
+        ImportError: when it is not installed, or broken.
+    """
+    set_environment(home)
+    (home / "pf.yaml").write_text(_CONFIGURATION, encoding="utf-8")
+    sys.modules.setdefault(_TELEMETRY, _no_telemetry())
+    with _no_new_threads():
+        for name in _MODULES:
+            importlib.import_module(name)
+        with contextlib.suppress(ImportError):
+            for name in _TOOLS:
+                importlib.import_module(name)
+        _warm_up_openai()
+
+
+def _warm_up_openai() -> None:
+    """Make a client, which imports what every client needs, and wrap its methods as promptflow does to count tokens."""
+    openai = importlib.import_module("openai")
+    with contextlib.suppress(openai.OpenAIError), openai.OpenAI(api_key=PLACEHOLDER_KEY) as client:
+        _ = client.chat
+    importlib.import_module("promptflow.tracing._integrations._openai_injector").inject_openai_api()
+
+
+def _no_telemetry() -> ModuleType:
+    """Make a stand-in for promptflow's telemetry handler, whose import connects to Azure Monitor and starts threads."""
+    module = ModuleType(_TELEMETRY)
+    for name in ("PromptFlowSDKLogHandler", "get_appinsights_log_handler", "get_promptflow_sdk_log_handler"):
+        setattr(module, name, logging.NullHandler)
+    return module
+
+
+@contextlib.contextmanager
+def _no_new_threads() -> Iterator[None]:
+    """Keep imports from starting threads: promptflow starts one for telemetry, and a server that forks has none."""
+    start = threading.Thread.start
+    threading.Thread.start = lambda self: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]

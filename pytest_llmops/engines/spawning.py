@@ -1,0 +1,95 @@
+"""Workers that are fresh Python processes: the way where processes can't fork. Slow, since each imports promptflow."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import IO, BinaryIO, cast
+from weakref import WeakSet
+
+from pytest_llmops.engines.events import Event, decode, died
+from pytest_llmops.engines.process import describe_exit, end_group, last_output
+from pytest_llmops.engines.workers import CLOSED, python_command
+
+
+class SpawnedWorker:
+    """A process that reads its order from standard input and writes its events to standard output."""
+
+    def __init__(self) -> None:
+        self._home = tempfile.TemporaryDirectory(prefix="llmops-", ignore_cleanup_errors=True)
+        self._log: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            python_command("pytest_llmops.engines.worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # Python looks for modules in the working directory first; in an empty one it finds none by mistake.
+            cwd=self._home.name,
+            start_new_session=True,
+        )
+        self._input, self._output = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
+
+    def tell(self, order: bytes) -> None:
+        """Send the order. That a worker is dead already shows in its events."""
+        with contextlib.suppress(OSError):
+            self._input.write(order)
+            self._input.flush()
+
+    def events(self) -> Iterator[Event]:
+        """Yield what the worker tells, until it ends, and how it ended."""
+        yield from map(decode, self._output)
+        how = describe_exit(self._process.wait())
+        end_group(self._process.pid)
+        yield decode(died(how, last_output(self._log)))
+
+    def kill(self) -> None:
+        """End the process and what it started. Its streams stay open for whoever reads them."""
+        # Once its exit code was fetched, the process's number may belong to another one.
+        if self._process.returncode is None:
+            end_group(self._process.pid)
+            self._process.kill()
+
+    def close(self) -> None:
+        """End the worker, if it has not ended."""
+        self.kill()
+        self._process.wait()
+        for stream in (self._output, self._log):
+            stream.close()
+        with contextlib.suppress(OSError):
+            self._input.close()
+        self._home.cleanup()
+
+
+class Spawner:
+    """Starts each worker afresh."""
+
+    def __init__(self) -> None:
+        self._workers: WeakSet[SpawnedWorker] = WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def warm_up(self) -> None:
+        """Do nothing: there is no process that could be used twice."""
+
+    def launch(self, *, warm: bool) -> SpawnedWorker:
+        """Start a worker; it imports promptflow only when its flow needs it.
+
+        Raises:
+            OSError: when no process can be started.
+        """
+        with self._lock:
+            if self._closed:
+                raise OSError(CLOSED)
+            worker = SpawnedWorker()
+            self._workers.add(worker)
+        return worker
+
+    def close(self) -> None:
+        """End all workers."""
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.kill()

@@ -1,0 +1,59 @@
+"""The engine's end of its workers: how they are started, talked to, and ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest_llmops
+from pytest_llmops.engines.events import Event
+
+WARM_UP, RUN, RUN_WARM = b"w", b"r", b"p"
+"""Commands of the warm server: import promptflow; run a flow that needs no promptflow; run one that does."""
+
+
+CLOSED = "the engine is closed"
+"""Why nothing more can be started."""
+
+
+class Worker(Protocol):
+    """A process that executes one run."""
+
+    def tell(self, order: bytes) -> None:
+        """Send the encoded order. That a worker is dead already shows in its events."""
+
+    def events(self) -> Iterator[Event]:
+        """Yield what the worker tells, until it ends."""
+
+    def close(self) -> None:
+        """End the worker, if it has not ended."""
+
+
+class Launcher(Protocol):
+    """Starts workers. Safe to use from several threads."""
+
+    def warm_up(self) -> None:
+        """Start what takes time to start, without waiting for it."""
+
+    def launch(self, *, warm: bool) -> Worker:
+        """Start a worker. ``warm`` tells whether its flow needs promptflow.
+
+        Raises:
+            OSError: when no process can be started.
+        """
+
+    def close(self) -> None:
+        """End all workers."""
+
+
+def python_command(module: str) -> list[str]:
+    """Return the command of a Python process that calls ``main`` of one of our modules.
+
+    Should the package not be installed, the process finds it where this one has it from. That folder comes last on the
+    import path, and not first as with ``python -m``, because it may hold modules named like Python's own.
+    """
+    root = Path(pytest_llmops.__file__).parents[1]
+    start = f"import sys; sys.path.append(sys.argv[1]); from {module} import main; main()"
+    return [sys.executable, "-c", start, str(root)]
