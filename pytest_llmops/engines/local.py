@@ -38,20 +38,28 @@ class LocalEngine:
             order = orders.encode(orders.from_here(request))
         except Exception as problem:
             return _failed(f"the rows can't be handed to another process: {one_line(problem)}", begun)
+        collector = Collector(progress)
+        warm = request.flow.kind != "callable"
         try:
-            worker = self._launcher.launch(warm=request.flow.kind != "callable")
+            # A server that dies while it is asked starts no worker; the next one does.
+            _ = self._work(order, collector, warm=warm) or self._closed or self._work(order, collector, warm=warm)
         except OSError as problem:
             return _failed(f"no worker process could be started: {problem}", begun)
-        collector = Collector(progress)
-        with closing(worker):
-            worker.tell(order)
-            for event in worker.events():
-                collector.add(event)
-                if collector.complete:
-                    break
         if self._closed:
             collector.add({"event": "died", "how": "was ended with its engine", "last_output": ""})
         return _redacted(collector.result(time.monotonic() - begun), request)
+
+    def _work(self, order: bytes, collector: Collector, *, warm: bool) -> bool:
+        """Have a worker carry out an order; tell whether there was anything to be heard of it."""
+        heard = False
+        with closing(self._launcher.launch(warm=warm)) as worker:
+            worker.tell(order)
+            for event in worker.events():
+                heard = True
+                collector.add(event)
+                if collector.complete:
+                    break
+        return heard
 
     def close(self) -> None:
         """End every process of this engine, including runs under way."""

@@ -27,8 +27,8 @@ def test_the_page_has_our_columns_and_details(project: Project) -> None:
     (failed,) = tests["evals/shouting/experiment.yaml::compare.accuracy[shout-words-default]"]
     cells = [re.sub(r"<[^>]*>", "", cell) for cell in failed["resultsTableRow"]]
     assert cells[2:7] == ["shout-words-default", "compare.accuracy", "0.75", "&gt;= 0.9", "4"]
-    assert failed["tableHtml"][0].startswith("<p><strong>FAIL compare.accuracy[shout-words-default]: 0.75, required")
-    assert HOSTILE not in "".join(failed["tableHtml"])
-    assert "&lt;img src=x onerror=alert(1)&gt;" in failed["tableHtml"][0]
+    assert failed["log"].startswith("<p><strong>FAIL compare.accuracy[shout-words-default]: 0.75, required")
+    assert HOSTILE not in failed["log"]
+    assert "&lt;img src=x onerror=alert(1)&gt;" in failed["log"]
     (passed,) = tests["evals/shouting/experiment.yaml::run[shout-words-default]"]
-    assert passed["tableHtml"] == ["<p><strong>PASS run[shout-words-default] (n = 4)</strong></p><p>4 rows ran</p>"]
+    assert passed["log"] == "<p><strong>PASS run[shout-words-default] (n = 4)</strong></p><p>4 rows ran</p>"
