@@ -1,7 +1,7 @@
 import json
 import re
 from collections import Counter
-from math import log
+from math import fsum, log
 from pathlib import Path
 
 from promptflow.core import tool
@@ -22,6 +22,7 @@ def recall(ticket: str, count: int) -> list[dict]:
     asked = words(ticket)
 
     def similarity(example: dict) -> float:
-        return sum(log(len(EXAMPLES) / FREQUENCY[word]) for word in asked & words(example["ticket"]))
+        # fsum does not depend on the order of a set, which differs from process to process.
+        return fsum(log(len(EXAMPLES) / FREQUENCY[word]) for word in asked & words(example["ticket"]))
 
     return sorted(EXAMPLES, key=similarity)[-count:]
