@@ -42,9 +42,10 @@ def name_cell(nodeid: str) -> str:
 def extra_html(gate: GateResult) -> str:
     """Return the details of a gate: its headline, its reason, and the rows behind it."""
     reason = f"<p>{escape(visible(gate.reason))}</p>" if gate.reason else ""
-    details = f"<pre>{escape(visible(chr(10).join(gate.details)))}</pre>" if gate.details else ""
+    rows = escape(visible("\n".join(gate.details)))
+    details = f'<pre style="white-space: pre-wrap">{rows}</pre>' if gate.details else ""
     return f"<p><strong>{escape(headline(gate))}</strong></p>{reason}{details}"
 
 
 def _cell(key: str, text: str) -> str:
-    return f'<td class="col-{key}">{escape(one_line(text, 1000))}</td>'
+    return f'<td class="col-{key}" style="overflow-wrap: anywhere">{escape(one_line(text, 1000))}</td>'

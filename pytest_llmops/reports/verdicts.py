@@ -10,6 +10,7 @@ from pytest_llmops.records.report import Report
 from pytest_llmops.reports.text import one_line
 
 RUN = "run"
+_SHORT = 72
 # Settings that limit what an open gate means.
 LIMITS = ("env", "llm", "max-rows", "variants")
 _BOUND = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -46,7 +47,9 @@ def decision_line(report: Report) -> str:
         return "gate: open"
     if closing:
         return f"gate: closed: {len(closing)} of {len(report.gates)} gates failed"
-    return "gate: closed: " + one_line("; ".join(decision.reasons) or "no reason was given")
+    first, *others = decision.reasons or ("no reason was given",)
+    more = f" (and {len(others)} more)" if others else ""
+    return f"gate: closed: {one_line(first, _SHORT)}{more}"
 
 
 def is_weaker(gate: GateResult) -> bool:

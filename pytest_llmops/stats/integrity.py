@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from pytest_llmops.records.experiment import GatePolicy
@@ -75,9 +76,10 @@ def _miss_problems(run: RunResult) -> list[str]:
     if not run.misses:
         return []
     first = run.misses[0]
+    cassette = "/".join(PurePath(first.cassette).parts[-2:])  # it lies beside the experiment file, which items name
     nearest = f" Nearest recorded request: {first.nearest}." if first.nearest else ""
     return [
-        f"{len(run.misses)} of {run.llm_calls} LLM calls are not in the cassette {first.cassette}; "
+        f"{len(run.misses)} of {run.llm_calls} LLM calls are not in {cassette}; "
         f"record them with --llmops-llm auto. First miss: {first.request}.{nearest}"
     ]
 

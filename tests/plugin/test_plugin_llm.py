@@ -74,7 +74,7 @@ def test_a_miss_is_an_error_that_says_what_to_do(asking: Project, server: OpenAI
     result.stdout.fnmatch_lines(
         [
             "ERROR run[[]asked-words-default] (n = 4)",
-            "1 of 4 LLM calls are not in the cassette *asked.json; record them with --llmops-llm auto. First miss: *"
+            "1 of 4 LLM calls are not in cassettes/asked.json; record them with --llmops-llm auto. First miss: *"
             "Nearest recorded request: *'Say *",
         ]
     )
@@ -87,7 +87,7 @@ def test_a_miss_is_an_error_that_says_what_to_do(asking: Project, server: OpenAI
 
 def test_without_a_cassette_every_call_is_a_miss(asking: Project) -> None:
     result = asking.run()
-    result.stdout.fnmatch_lines(["4 of 4 LLM calls are not in the cassette *asked.json; record them with *"])
+    result.stdout.fnmatch_lines(["4 of 4 LLM calls are not in cassettes/asked.json; record them with *"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 

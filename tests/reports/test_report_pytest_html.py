@@ -134,21 +134,21 @@ def test_header_cells() -> None:
 
 def test_row_cells() -> None:
     assert row_cells(metric_gate(rule="<= 0.5")) == [
-        '<td class="col-cell">ner_extract-general-terse</td>',
-        '<td class="col-metric">matcher.exact_match_rate</td>',
-        '<td class="col-value">0.5</td>',
-        '<td class="col-rule">&lt;= 0.5</td>',
-        '<td class="col-n">1</td>',
+        '<td class="col-cell" style="overflow-wrap: anywhere">ner_extract-general-terse</td>',
+        '<td class="col-metric" style="overflow-wrap: anywhere">matcher.exact_match_rate</td>',
+        '<td class="col-value" style="overflow-wrap: anywhere">0.5</td>',
+        '<td class="col-rule" style="overflow-wrap: anywhere">&lt;= 0.5</td>',
+        '<td class="col-n" style="overflow-wrap: anywhere">1</td>',
     ]
     assert len(row_cells(None)) == len(header_cells())
 
 
 def test_name_cell() -> None:
-    assert name_cell("a.py::t[<b>]") == '<td class="col-testId">a.py::t[&lt;b&gt;]</td>'
+    assert name_cell("a.py::t[<b>]") == '<td class="col-testId" style="overflow-wrap: anywhere">a.py::t[&lt;b&gt;]</td>'
 
 
 def test_extra_html() -> None:
     assert extra_html(run_gate()) == (
         "<p><strong>PASS run[ner_extract-general-terse] (n = 2)</strong></p><p>2 rows ran, 1 failed</p>"
     )
-    assert extra_html(metric_gate(details=("row 1: <x>", "row 2"))).endswith("<pre>row 1: &lt;x&gt;\nrow 2</pre>")
+    assert extra_html(metric_gate(details=("row 1: <x>", "row 2"))).endswith(">row 1: &lt;x&gt;\nrow 2</pre>")

@@ -63,7 +63,7 @@ def test_decision_closed_by_gates() -> None:
 def test_decision_closed_by_something_else() -> None:
     closed = Decision(state="closed", reasons=("nothing was evaluated", "2 items were deselected"))
     shown = decision_line(replace(report(run_gate()), decision=closed))
-    assert shown == "gate: closed: nothing was evaluated; 2 items were deselected"
+    assert shown == "gate: closed: nothing was evaluated (and 1 more)"
 
 
 def test_experiments_known_from_gates_alone_are_not_lost() -> None:

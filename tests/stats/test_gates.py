@@ -81,7 +81,13 @@ def test_severity_warn_does_not_block() -> None:
         ({"status": "Failed", "rows": (), "error": "no such file"}, "evaluation 'm' failed: no such file"),
         ({"aggregation_error": "boom"}, "evaluation 'm' could not aggregate: boom"),
         ({"rows": rows(1, 1, 1)}, "'m' scored 3 of 4 rows, max_failed_rows is 0"),
-        ({"misses": (CassetteMiss(cassette="c.json", request="chat 'hi'"),), "llm_calls": 4}, None),
+        (
+            {
+                "misses": (CassetteMiss(cassette="/home/me/evals/e/cassettes/c.json", request="chat 'hi'"),),
+                "llm_calls": 4,
+            },
+            None,
+        ),
     ],
 )
 def test_what_can_not_be_trusted_is_an_error(evaluation: dict[str, Any], reason: str | None) -> None:
@@ -89,7 +95,7 @@ def test_what_can_not_be_trusted_is_an_error(evaluation: dict[str, Any], reason:
     assert (error.verdict, error.closes_gate()) == ("ERROR", True)
     assert error.reason == (
         reason
-        or "1 of 4 LLM calls are not in the cassette c.json; record them with --llmops-llm auto. First miss: chat 'hi'."
+        or "1 of 4 LLM calls are not in cassettes/c.json; record them with --llmops-llm auto. First miss: chat 'hi'."
     )
 
 
