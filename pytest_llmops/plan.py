@@ -95,7 +95,7 @@ def override(thresholds: Sequence[Threshold], given: Sequence[Threshold]) -> tup
 
 
 def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Options) -> CellPlan:
-    source = _local(experiment, dataset)
+    source = _local(cell, dataset)
     request = RunRequest(
         flow=experiment.flow,
         data=source,
@@ -114,7 +114,7 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
             request=replace(
                 request,
                 flow=evaluator.flow,
-                data=_local(experiment, gold),
+                data=_local(cell, gold),
                 column_mapping=gold.mappings,
                 variant=Variant(init=evaluator.init),
                 run_inputs=source,
@@ -147,10 +147,10 @@ def _expected(rows: int | None, max_rows: int | None) -> int | None:
     return rows if rows is None or max_rows is None else min(rows, max_rows)
 
 
-def _local(experiment: Experiment, dataset: Dataset) -> Path:
+def _local(cell: Cell, dataset: Dataset) -> Path:
     if dataset.source is None:
         raise ConfigurationError.one(
-            experiment.file.name,
+            cell.experiment,
             0,
             f"datasets.{dataset.name}.source",
             f"{dataset.remote} is a remote asset, which a local run can't read",

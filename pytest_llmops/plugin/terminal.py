@@ -23,9 +23,12 @@ def wait_with_progress(session: Session, plan: CellPlan, config: pytest.Config) 
     if session.wait(plan, timeout=_PATIENCE):
         return
     reporter.ensure_newline()
+    shown = ""
     while not session.wait(plan, timeout=_INTERVAL):
-        reporter.rewrite(_progress_line(session, plan), erase=True)
+        if (line := _progress_line(session, plan)) != shown:
+            reporter.rewrite(shown := line, erase=True)
     reporter.rewrite("", erase=True)
+    reporter.rewrite("")  # back to the start of the line, which is blank now
 
 
 def _progress_line(session: Session, plan: CellPlan) -> str:

@@ -8,7 +8,13 @@ import pytest
 from doc_examples import ROOT, matches, read_blocks, run_page
 
 DOCS = ROOT / "docs"
-SLOW = {"how-to/bring-a-template-project.md", "how-to/choose-variants.md", "how-to/record-llm-answers.md"}
+SLOW = {
+    "how-to/use-in-notebooks.md",
+    "how-to/write-python-tests.md",
+    "how-to/bring-a-template-project.md",
+    "how-to/choose-variants.md",
+    "how-to/record-llm-answers.md",
+}
 
 
 def pages() -> list[object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from project import Project
 
@@ -192,3 +194,34 @@ def test_an_evaluator_without_thresholds_is_reported_only(project: Project) -> N
     strict = project.run("--llmops-strict")
     strict.stdout.fnmatch_lines(["evals/shouting/experiment.yaml:*compare*no threshold*"])
     assert strict.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_remote_dataset_is_refused_before_anything_runs(project: Project) -> None:
+    project.replace("experiment.yaml", "source: words.jsonl", "source: azureml:words:3")
+    result = project.run()
+    result.stdout.fnmatch_lines(
+        [
+            "evals/shouting/experiment.yaml: datasets.words.source: azureml:words:3 is a remote asset, which a local "
+            "run can't read; give the path of a local file, for example in an overlay"
+        ]
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_session_leaves_no_temporary_folder(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    project.run().assert_outcomes(passed=2)
+    assert not list(tmp_path.glob("llmops-*"))
+
+
+def test_an_early_end_leaves_no_open_gate_behind(project: Project) -> None:
+    project.run()
+    assert project.report("gate.json")["state"] == "open"
+    (project.path / "evals" / "conftest.py").write_text(
+        "import pytest\n\ndef pytest_runtestloop(session):\n    pytest.exit('stopped', returncode=3)\n",
+        encoding="utf-8",
+    )
+    assert project.run().ret == 3
+    assert project.report("gate.json")["state"] == "closed"
