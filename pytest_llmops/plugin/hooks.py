@@ -80,11 +80,9 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     runtime = session.config.stash[RUNTIME]
-    if runtime.settings.thresholds and not session.testsfailed and not hasattr(session.config, "workerinput"):
-        from pytest_llmops.plugin.results import unmatched_text
-
-        if unmatched := runtime.unmatched_thresholds():
-            pytest.exit("\n".join(map(unmatched_text, unmatched)), returncode=pytest.ExitCode.USAGE_ERROR)
+    results = session.config.pluginmanager.get_plugin("llmops-results")
+    if results is not None and not session.testsfailed and (unmatched := runtime.unmatched_thresholds()):
+        pytest.exit(results.refuse_thresholds(unmatched), returncode=pytest.ExitCode.USAGE_ERROR)
     runtime.start(session.items)
 
 

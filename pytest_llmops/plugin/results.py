@@ -56,6 +56,13 @@ class Results:
         self._report: Report | None = None
         self._lines: list[str] = []
 
+    def refuse_thresholds(self, names: list[str]) -> str:
+        """Note that thresholds of the command line belong to no experiment, and return the message that says so."""
+        what = "no collected experiment has this evaluator; check its name"
+        lines = [f"--llmops-threshold: {name}: {what}" for name in names]
+        self._configuration_errors += [line for line in lines if line not in self._configuration_errors]
+        return "\n".join(lines)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if (gate := gate_of(report)) is not None:
             self._gates[report.nodeid] = gate  # by item: the last attempt wins
@@ -72,7 +79,7 @@ class Results:
     def pytest_testnodedown(self, node: Any) -> None:
         output = getattr(node, "workeroutput", None) or {}
         self._planned |= output.get(PLANNED, {})
-        self._refuse_unmatched(output.get(UNMATCHED, []))
+        self.refuse_thresholds(output.get(UNMATCHED, []))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
@@ -89,9 +96,6 @@ class Results:
             terminalreporter.section("llmops")
             for line in self._lines:
                 terminalreporter.write_line(line)
-
-    def _refuse_unmatched(self, names: list[str]) -> None:
-        self._configuration_errors += [unmatched_text(name) for name in names]
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         from pytest_llmops.errors import LLMOpsError
@@ -151,11 +155,6 @@ class Results:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
             obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
         return obstacles
-
-
-def unmatched_text(name: str) -> str:
-    """Say that a threshold of the command line belongs to no experiment."""
-    return f"--llmops-threshold: {name}: no collected experiment has this evaluator; check its name"
 
 
 def _versions() -> dict[str, str]:

@@ -130,7 +130,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings
     for setting in SETTINGS:
         given = (
             (config.getoption(setting.key), f"--llmops-{setting.name}"),
-            (environ.get(setting.key.upper()), setting.key.upper()),
+            (environ.get(setting.key.upper()) or None, setting.key.upper()),  # pipelines set empty ones
             (config.getini(setting.key), f"ini {setting.key}"),
         )
         raw, source = next(((raw, source) for raw, source in given if raw is not None), (None, ""))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from doc_examples import ROOT, read_blocks
 
+from pytest_llmops.plugin.settings import SETTINGS, Setting
+from pytest_llmops.records.gate import Verdict
 from pytest_llmops.spec import json_schema
 from pytest_llmops.spec.models import ExperimentBlock
 
@@ -92,3 +94,42 @@ def test_every_key_has_an_example(heading: str, block: str) -> None:
     properties = block_schema(block)["properties"]
     supported = {key for key, described in properties.items() if described.get("description") != "Not supported yet"}
     assert supported - set(keys(examples())) == set()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_listed_with_its_names_and_default(setting: Setting) -> None:
+    text = (REFERENCE / "settings.md").read_text(encoding="utf-8")
+    rows = {option: cells for option, *cells in table(text, "option | environment | ini key | default")}
+    environment, key, default = rows[f"`--llmops-{setting.name}`"]
+    assert (environment, key) == (f"`{setting.key.upper()}`", f"`{setting.key}`")
+    if setting.default is not None:
+        assert default == f"`{str(setting.default).lower()}`"
+    assert f"`{setting.name}`" in {name for name, *_ in table(text, "setting | value | meaning")}
+
+
+def test_the_settings_page_lists_nothing_else() -> None:
+    text = (REFERENCE / "settings.md").read_text(encoding="utf-8")
+    options = {option.strip("`") for option, *_ in table(text, "option | environment | ini key | default")}
+    assert options == {f"--llmops-{setting.name}" for setting in SETTINGS} | {"--llmops-threshold"}
+
+
+def test_every_verdict_is_listed() -> None:
+    text = (REFERENCE / "items-and-exit-codes.md").read_text(encoding="utf-8")
+    verdicts = {verdict.strip("`") for verdict, *_ in table(text, "verdict | meaning | outcome in pytest")}
+    assert verdicts == set(get_args(Verdict))
+
+
+def test_every_dependency_is_explained() -> None:
+    text = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
+    needed = {name.strip("`") for name, *_ in table(text, "package | what for | why this one")}
+    extras = {name.strip("`") for name, *_ in table(text, "package | extra | what for")}
+    # Python 3.10 has no parser of TOML; the lists of requirements are plain enough for a pattern.
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.scripts]")[0]
+    required, _, optional = project.partition("\n[project.optional-dependencies]\n")
+    assert needed == packages(required.partition("\ndependencies = [")[2])
+    assert extras == packages(optional)
+
+
+def packages(requirements: str) -> set[str]:
+    """Return the names in lists of quoted requirements."""
+    return set(re.findall(r'"([\w-]+)[<>=]', requirements))

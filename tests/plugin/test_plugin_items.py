@@ -151,6 +151,7 @@ def test_a_threshold_for_an_unknown_evaluator_stops_before_anything_is_run(proje
     result.stdout.fnmatch_lines(["*--llmops-threshold: comparer.accuracy: no collected experiment has this evaluator*"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert not (project.folder / "calls.txt").exists()
+    assert project.report("gate.json")["reasons"][0].startswith("--llmops-threshold: comparer.accuracy: no collected")
 
 
 def test_no_experiment_is_not_green(project: Project) -> None:
