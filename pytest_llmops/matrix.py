@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -39,14 +40,14 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
     or ``*``, ``defaults``, or a comma-separated list of globs over variants; it is applied after the file's own rules.
 
     Raises:
-        ConfigurationError: where the file's own rules leave no variant to run.
+        ConfigurationError: where the file's own rules leave no variant to run, or two cells would have one name.
     """
     variants = [v for v in all_variants(experiment.flow, experiment.variants) if _included(v, experiment.variants)]
     if not variants:
         raise ConfigurationError.one(
             path, 0, "llmops.variants", "include and exclude leave no variant to run", "widen one of them"
         )
-    return tuple(
+    found = tuple(
         Cell(
             experiment=path,
             use_case=experiment.name,
@@ -58,6 +59,9 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
         for variant in variants
         if _selected(variant, selection)
     )
+    if repeated := [name for name, times in Counter(cell.id for cell in found).items() if times > 1]:
+        raise ConfigurationError.one(path, 0, "datasets", f"two cells are named '{repeated[0]}'", "rename a dataset")
+    return found
 
 
 def all_variants(flow: Flow, rules: VariantRules) -> tuple[Variant, ...]:
@@ -113,7 +117,16 @@ def _variant_id(chosen: Iterable[tuple[Axis, Any]]) -> str:
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if _PLAIN.fullmatch(text) else digest(value)[:8]
+    ambiguous = isinstance(value, str) and _is_json(text)  # the text "1" is not the number 1
+    return text if _PLAIN.fullmatch(text) and not ambiguous else digest(value)[:8]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _included(variant: Variant, rules: VariantRules) -> bool:

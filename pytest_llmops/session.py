@@ -38,7 +38,8 @@ class Session:
         return bool(wait([self._futures[plan.key]], timeout).done)
 
     def result(self, plan: CellPlan) -> CellResult:
-        """Return the result of a started cell, waiting for it."""
+        """Return the result of a cell, started now if it was not before, and waited for."""
+        self.start([plan])
         mine = self._futures[plan.key].result()
         if mine is not None:
             return mine

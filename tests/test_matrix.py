@@ -81,6 +81,22 @@ def test_values_that_make_no_good_name_are_named_by_digest(value: Any) -> None:
     assert len(name) == 12
 
 
+def test_values_of_different_types_are_different_variants() -> None:
+    names = ids(flow(), overrides={"n.x": (1, "1", True, "true")})
+    assert len(set(names)) == 4
+    assert names[0] == "n.x=1"
+
+
+def test_cells_that_would_share_a_name_are_an_error() -> None:
+    clashing = replace(
+        experiment(VariantRules()),
+        flow=flow(n=("y", "x-y")),
+        datasets=tuple(Dataset(name=name, mappings={}) for name in ("words", "words-x")),
+    )
+    with pytest.raises(ConfigurationError, match=r"^p: datasets: two cells are named 'f-words-x-y'; rename a dataset$"):
+        cells(clashing, path="p")
+
+
 def test_include_and_exclude_take_globs_over_ids_and_choices() -> None:
     rules = VariantRules(strategy="cartesian", exclude=("v1",))
     assert [cell.variant.id for cell in cells(experiment(rules), path="p")] == ["v0", "v0"]

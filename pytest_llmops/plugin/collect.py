@@ -14,6 +14,7 @@ from pytest_llmops.plugin.keys import PROBLEMS, RUNTIME
 from pytest_llmops.plugin.runtime import Runtime
 from pytest_llmops.records.gate import Demand, GateResult
 from pytest_llmops.reports.console import failure_text
+from pytest_llmops.reports.text import neutralise
 
 
 class GateRefused(Exception):
@@ -24,7 +25,9 @@ class ExperimentFile(pytest.File):
     """An ``experiment.yaml``. Collects one item for each demand on each cell, with flat names, brackets last."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        for plan in plans_of(self, self.path):
+        plans = plans_of(self, self.path)
+        self.config.stash[RUNTIME].note_collected(self.path)
+        for plan in plans:
             for name, demand in zip(plan.items, plan.demands, strict=True):
                 yield GateItem.from_parent(self, name=name, plan=plan, demand=demand)
 
@@ -39,6 +42,7 @@ class GateItem(pytest.Item):
         self.gate: GateResult | None = None
 
     def runtest(self) -> None:
+        self.gate = None  # of an earlier attempt
         self.gate = gate = self.config.stash[RUNTIME].judge(self.plan, self.demand)
         if gate.closes_gate():
             raise GateRefused(gate.item)
@@ -73,5 +77,5 @@ def plans_of(collector: Any, path: Path) -> tuple[CellPlan, ...]:
     try:
         return runtime.plans(path)
     except LLMOpsError as error:
-        collector.stash[PROBLEMS] = str(error)
-        raise pytest.Collector.CollectError(str(error)) from None
+        collector.stash[PROBLEMS] = text = neutralise(str(error))
+        raise pytest.Collector.CollectError(text) from None

@@ -78,6 +78,11 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[RUNTIME].note_marked(items)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     runtime = session.config.stash[RUNTIME]
     results = session.config.pluginmanager.get_plugin("llmops-results")
@@ -90,6 +95,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
         runtime = session.config.stash[RUNTIME]
         session.config.workeroutput["llmops_planned"] = runtime.planned()
+        session.config.workeroutput["llmops_marked"] = runtime.marked
         session.config.workeroutput["llmops_unmatched_thresholds"] = runtime.unmatched_thresholds()
 
 

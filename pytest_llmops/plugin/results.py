@@ -6,6 +6,7 @@ Under xdist this is the controller, which collects and runs nothing itself: all 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 GATE = "llmops_gate"
 CONFIGURATION_ERROR = "llmops_configuration_error"
 PLANNED = "llmops_planned"
+MARKED = "llmops_marked"
 UNMATCHED = "llmops_unmatched_thresholds"
 
 _PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai")
@@ -52,6 +54,8 @@ class Results:
         self._gates: dict[str, GateResult] = {}
         self._planned: dict[str, list[str]] = {}
         self._obstacles: list[str] = []
+        self._marked: set[str] = set()
+        self._passed: set[str] = set()
         self._configuration_errors: list[str] = []
         self._report: Report | None = None
         self._lines: list[str] = []
@@ -64,10 +68,13 @@ class Results:
         return "\n".join(lines)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if (gate := gate_of(report)) is not None:
+        gate = gate_of(report)
+        if gate is not None:
             self._gates[report.nodeid] = gate  # by item: the last attempt wins
-        elif report.failed:
+        if report.failed and not (gate and gate.closes_gate()):
             self._obstacles.append(f"{report.nodeid}: test failed")
+        if report.when == "call" and report.passed:
+            self._passed.add(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if (text := getattr(report, CONFIGURATION_ERROR, None)) is not None:
@@ -79,16 +86,22 @@ class Results:
     def pytest_testnodedown(self, node: Any) -> None:
         output = getattr(node, "workeroutput", None) or {}
         self._planned |= output.get(PLANNED, {})
+        self._marked.update(output.get(MARKED, []))
         self.refuse_thresholds(output.get(UNMATCHED, []))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
         self._runtime.stop()
         self._planned |= self._runtime.planned()
+        self._marked.update(self._runtime.marked)
         if self._configuration_errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if not self._config.option.collectonly and (self._planned or self._gates or self._configuration_errors):
+        if self._config.option.collectonly:
+            return (yield)
+        if self._planned or self._gates or self._configuration_errors:
             self._finish(session, exitstatus)
+        elif exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._remove_decision()
         return (yield)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -109,6 +122,16 @@ class Results:
         except LLMOpsError as error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             self._lines = [str(error)]
+
+    def _remove_decision(self) -> None:
+        """Remove an earlier session's decision where this one broke off before it met an experiment."""
+        from contextlib import suppress
+
+        from pytest_llmops.errors import LLMOpsError
+        from pytest_llmops.reports.write import remove_decision
+
+        with suppress(LLMOpsError):
+            remove_decision(self._folder())
 
     def _folder(self) -> Path:
         return self._runtime.settings.report_dir(self._config.rootpath)
@@ -135,7 +158,10 @@ class Results:
         """Sort verdicts as their items were collected, whichever worker was first."""
         places = {(path, item): place for path, items in self._planned.items() for place, item in enumerate(items)}
         return tuple(
-            sorted(self._gates.values(), key=lambda gate: (gate.experiment, places[gate.experiment, gate.item]))
+            sorted(
+                self._gates.values(),
+                key=lambda gate: (gate.experiment, places.get((gate.experiment, gate.item), len(places))),
+            )
         )
 
     def _cells(self, gates: tuple[GateResult, ...]) -> tuple[CellResult, ...]:
@@ -148,10 +174,15 @@ class Results:
     def _all_obstacles(self, exitstatus: int) -> list[str]:
         """List what stands in the way of an open gate, apart from verdicts."""
         obstacles = [*self._configuration_errors, *self._obstacles]
+        decided = Counter(gate.experiment for gate in self._gates.values())
         for experiment, planned in sorted(self._planned.items()):
-            decided = sum(gate.experiment == experiment for gate in self._gates.values())
-            if decided < len(planned):
-                obstacles.append(f"{experiment}: only {decided} of {len(planned)} items were decided")
+            if not planned:
+                obstacles.append(f"{experiment}: no variant was selected")
+            elif decided[experiment] < len(planned):
+                obstacles.append(f"{experiment}: only {decided[experiment]} of {len(planned)} items were decided")
+        obstacles += [f"{experiment}: what it planned is not known" for experiment in decided.keys() - self._planned]
+        if missing := self._marked - self._passed:
+            obstacles.append(f"{len(missing)} of {len(self._marked)} tests marked llmops did not pass")
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
             obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
         return obstacles

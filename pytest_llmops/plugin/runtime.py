@@ -37,6 +37,8 @@ class Runtime:
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._store_folder: Path | None = None
+        self._collected: set[Path] = set()
+        self.marked: list[str] = []
 
     def header(self) -> str:
         """Say the effective settings, and where those that are not defaults come from."""
@@ -57,10 +59,18 @@ class Runtime:
         return self._plans[path]
 
     def planned(self) -> dict[str, list[str]]:
-        """List the items that every experiment met so far asks for, in order, by the path of its file."""
+        """List the items that every experiment file collected so far asks for, in order, by its path."""
         return {
-            self._name(path): [item for plan in plans for item in plan.items] for path, plans in self._plans.items()
+            self._name(path): [item for plan in self._plans[path] for item in plan.items] for path in self._collected
         }
+
+    def note_collected(self, path: Path) -> None:
+        """Note that an experiment file was collected itself, so that its items have to be decided."""
+        self._collected.add(path)
+
+    def note_marked(self, items: Sequence[pytest.Item]) -> None:
+        """Note the tests that the mark ``llmops`` made, before any of them is deselected."""
+        self.marked += [item.nodeid for item in items if hasattr(item, "callspec") and plan_of(item) is not None]
 
     def unmatched_thresholds(self) -> list[str]:
         """List the thresholds of the command line whose evaluator no experiment met so far has."""

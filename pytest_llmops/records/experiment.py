@@ -14,6 +14,9 @@ Strategy = Literal["one-at-a-time", "cartesian", "defaults"]
 Severity = Literal["fail", "warn"]
 Require = Literal["default", "best", "all"]
 
+RUN_METRICS = ("error_rate", "total_tokens", "prompt_tokens", "completion_tokens", "rows")
+"""Metrics that every run has by itself, under the name ``run``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:

@@ -1,4 +1,4 @@
-"""gate.json: the decision for machines, without one word of a model, a dataset or an exception.
+"""gate.json: the decision for machines, without one word of a model or an exception.
 
 A release step reads it and prints from it, where any text of a model could act on the pipeline. So it holds the
 numbers of each gate and a headline made from them; causes in words are in summary.md and results.json.

@@ -108,7 +108,7 @@ def required_variants(
     if require == "default":
         return frozenset(variant.id for variant in variants if variant.is_default) or everything
     if require == "best":
-        passing = (name for name in everything if all(gate.verdict == "PASS" for gate in gates_of(name)))
+        passing = (name for name in everything if not any(gate.closes_gate() for gate in gates_of(name)))
         return frozenset(passing) or everything
     return everything
 

@@ -137,6 +137,7 @@ def test_configuration_errors_are_all_reported_with_exit_code_4(project: Project
         (["--llmops-llm", "reply"], "ERROR: --llmops-llm: 'reply' is not allowed; give live|replay|record|auto"),
         (["--llmops-max-rows", "0"], "ERROR: --llmops-max-rows: '0' is not allowed; give a positive number"),
         (["--llmops-threshold", "accuracy>=1"], "ERROR: --llmops-threshold: *EVALUATOR.METRIC=RULE*"),
+        (["--llmops-threshold", "run.bogus=>= 0"], "ERROR: --llmops-threshold: a run has no metric 'bogus'; it has *"),
         (["--llmops-threshold", "a.b=high"], "ERROR: --llmops-threshold: 'high' is not a rule; write '>= 0.8'*"),
     ],
 )

@@ -1,8 +1,7 @@
 """Examples of a documentation page, executed in the order in which they stand.
 
 Each page has a folder of its own, empty at first; a page that holds ``<!-- project: samples -->`` finds copies of
-the repository's sample use cases in it, or of use cases in the layout of Microsoft's template with ``template`` instead
-of ``samples``. What becomes of a fenced block depends on the words after its fence:
+the repository's sample use cases in it. What becomes of a fenced block depends on the words after its fence:
 
 - any language with ``title="path"``: the block is written to that file;
 - ``console``: bash runs each line that begins with ``$ ``, in the page's folder. The lines below it are its output,
@@ -26,12 +25,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PROJECTS = {
-    "samples": (ROOT / "flows", ROOT / "datasets", ROOT / "evals"),
-    "template": (ROOT / "tests" / "spec" / "use_cases" / "order_numbers",),
-}
+SAMPLES = ("flows", "datasets", "evals")
 
-_PROJECT = re.compile(r"<!-- project: (\w+) -->")
 _BLOCK = re.compile(r"^```(?P<info>\S.*)\n(?P<text>(?:.*\n)*?)^```$", re.MULTILINE)
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 _COMMAND = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
@@ -67,9 +62,9 @@ def run_page(page: Path, folder: Path) -> None:
     Raises:
         AssertionError: naming the line of an example that does not do what the page says.
     """
-    for project in _PROJECT.findall(page.read_text(encoding="utf-8")):
-        for source in PROJECTS[project]:
-            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", ".recording"))
+    if "<!-- project: samples -->" in page.read_text(encoding="utf-8"):
+        for name in SAMPLES:
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".recording"))
         (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     player = _Player(page, folder)
     for block in read_blocks(page):
