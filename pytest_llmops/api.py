@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_llmops.engines.base import Engine
 from pytest_llmops.errors import RunError
@@ -65,6 +65,8 @@ class Run:
         """Make a table with a line for each row: ``inputs.*``, ``outputs.*``, error, duration in seconds, tokens."""
         import pandas as pd
 
+        if not self.rows:
+            return pd.DataFrame(index=pd.Index([], name="line_number"))
         return pd.DataFrame([_flat(row) for row in self.rows]).set_index("line_number")
 
 
@@ -106,7 +108,7 @@ def run(
         connections=_connections(connections or {}),
         run_outputs=_outputs(run) if run else None,
         run_inputs=run.request.data if run else None,
-        llm=LLM(mode=llm, cassette=Path(cassette).absolute() if cassette else None),
+        llm=LLM(mode=_checked(llm), cassette=Path(cassette).absolute() if cassette else None),
         concurrency=concurrency,
         line_timeout=line_timeout,
     )
@@ -140,12 +142,13 @@ def evaluate(
     The arguments mean what ``--llmops-llm``, ``--llmops-variants``, ``--llmops-max-rows`` and
     ``--llmops-concurrency`` mean to pytest.
     """
-    options = Options(llm=llm, concurrency=concurrency, max_rows=max_rows, variants=variants)
+    options = Options(llm=_checked(llm), concurrency=concurrency, max_rows=max_rows, variants=variants)
     plans = plan(experiment, path=experiment.file.name, options=options)
     with tempfile.TemporaryDirectory(prefix="llmops-") as folder:
         session = Session(_engine(), Store(Path(folder)), at_once=max(2, os.cpu_count() or 2))
         session.start(plans)
         results = {item.key: session.result(item) for item in plans}
+        session.release()
     policy = experiment.gate
 
     def gates_of(variant: str) -> list[Any]:
@@ -198,6 +201,12 @@ def _nodes(variant: str | Mapping[str, str] | None) -> Mapping[str, str]:
 
 def _connections(definitions: Mapping[str, Mapping[str, str]]) -> tuple[Connection, ...]:
     return tuple(make_connection(name, properties) for name, properties in definitions.items())
+
+
+def _checked(mode: LLMMode) -> LLMMode:
+    if mode not in get_args(LLMMode):
+        raise RunError(f"llm is {mode!r}; give {', '.join(get_args(LLMMode))}")
+    return mode
 
 
 def _outputs(run: Run) -> list[dict[str, Any]]:

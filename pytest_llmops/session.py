@@ -50,9 +50,13 @@ class Session:
         """Rows done and rows to do of every started cell, by key."""
         return dict(self._progress)
 
+    def release(self) -> None:
+        """Let the threads go. What is queued never starts."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def close(self) -> None:
         """Stop at once: what is queued never starts, what is under way is ended."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.release()
         self._engine.close()
 
     def _execute_unclaimed(self, plan: CellPlan) -> CellResult | None:

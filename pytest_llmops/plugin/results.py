@@ -55,7 +55,7 @@ class Results:
         self._planned: dict[str, list[str]] = {}
         self._obstacles: list[str] = []
         self._marked: set[str] = set()
-        self._passed: set[str] = set()
+        self._answered: set[str] = set()
         self._configuration_errors: list[str] = []
         self._report: Report | None = None
         self._lines: list[str] = []
@@ -73,8 +73,8 @@ class Results:
             self._gates[report.nodeid] = gate  # by item: the last attempt wins
         if report.failed and not (gate and gate.closes_gate()):
             self._obstacles.append(f"{report.nodeid}: test failed")
-        if report.when == "call" and report.passed:
-            self._passed.add(report.nodeid)
+        if report.failed or (report.when == "call" and report.passed):
+            self._answered.add(report.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if (text := getattr(report, CONFIGURATION_ERROR, None)) is not None:
@@ -181,8 +181,8 @@ class Results:
             elif decided[experiment] < len(planned):
                 obstacles.append(f"{experiment}: only {decided[experiment]} of {len(planned)} items were decided")
         obstacles += [f"{experiment}: what it planned is not known" for experiment in decided.keys() - self._planned]
-        if missing := self._marked - self._passed:
-            obstacles.append(f"{len(missing)} of {len(self._marked)} tests marked llmops did not pass")
+        if silent := self._marked - self._answered:
+            obstacles.append(f"{len(silent)} of {len(self._marked)} tests marked llmops neither passed nor failed")
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
             obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
         return obstacles

@@ -155,7 +155,7 @@ def _threshold(text: str) -> Threshold:
     name, _, rule = text.partition("=")
     evaluator, _, metric = name.strip().partition(".")
     try:
-        if not metric.isidentifier():
+        if not metric:
             raise ValueError(f"{text!r} is not EVALUATOR.METRIC=RULE, such as matcher.f1='>= 0.9'")
         if evaluator == "run" and metric not in RUN_METRICS:
             raise ValueError(f"a run has no metric {metric!r}; it has {', '.join(RUN_METRICS)}")

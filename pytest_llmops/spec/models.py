@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -47,6 +48,8 @@ def _plain(value: object) -> object:
 
 
 def _property(value: object) -> str:
+    if type(value) is date:  # YAML reads api_version: 2024-06-01 as one
+        return value.isoformat()
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise PydanticCustomError("not_property", "expected text or a number")
     return str(value)

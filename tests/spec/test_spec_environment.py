@@ -84,8 +84,6 @@ def test_connection_that_nobody_defines(case: Case) -> None:
         ("{name: a, connection_type: custom, url: 'https://${host}/'}",
          "url: '${...}' is only resolved where it is all of the value; "
          "write ${name} alone, and the rest into the variable"),
-        ("{name: a, connection_type: custom, api_version: 2024-02-01}",
-         "api_version: expected text or a number, but YAML reads this as the date 2024-02-01; put it in quotes"),
         ("{name: a, connection_type: custom, api_key: }",
          "api_key: expected text or a number, but it is empty; give it a value"),
     ],
@@ -94,6 +92,12 @@ def test_connections_that_can_not_be(case: Case, text: str, message: str) -> Non
     case.append(f"connections:\n- {text}\n")
 
     assert case.errors() == [f"{FILE}:19: connections.a.{message}"]
+
+
+def test_a_version_that_yaml_reads_as_a_date(case: Case) -> None:
+    case.append("connections:\n- {name: a, connection_type: azure_open_ai, api_version: 2024-02-01}\n")
+
+    assert case.load().connections[0].values == {"api_version": "2024-02-01"}
 
 
 def test_env_files(case: Case) -> None:
