@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 from spec_case import Case
 
@@ -28,19 +27,3 @@ def test_modules_that_are_imported(case: Case) -> None:
     assert not {"pydantic", "yaml", "promptflow", "pandas"} & set(before)
     assert {"pydantic", "yaml"} <= set(after)
     assert not {"promptflow", "pandas", "openai", "httpx", "tidy"} & set(after)
-
-
-def test_an_experiment_of_four_datasets_is_read_quickly(case: Case) -> None:
-    rows = "".join(json.dumps({"id": number, "text": "words " * 20, "label": "a"}) + "\n" for number in range(40))
-    for name in ("rows", "more", "gold", "more_gold"):
-        case.write(f"data/{name}.jsonl", rows)
-    more = "- {name: more, source: more.jsonl, mappings: {text: '${data.text}'}}\nevaluators:\n"
-    case.edit("experiment.yaml", "evaluators:\n", more)
-    case.append("  - {name: more_gold, reference: more, source: more_gold.jsonl, key: id, mappings: {mode: x, "
-                "label: '${data.label}', answer: '${run.outputs.answer}'}}\n")  # fmt: skip
-    case.load()
-    started = time.perf_counter()
-    assert len(case.load().datasets) == 2
-    elapsed = time.perf_counter() - started
-
-    assert elapsed < 0.05
