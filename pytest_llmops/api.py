@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_llmops.engines.base import Engine
 from pytest_llmops.errors import RunError
+from pytest_llmops.judging import Judge
 from pytest_llmops.plan import Options, plan
 from pytest_llmops.records.experiment import Connection, Experiment
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import LLM, LLMMode, Row, RunRequest, RunResult, RunStatus, Variant
 from pytest_llmops.session import Session
 from pytest_llmops.spec import find_flow, load_experiment, make_connection
-from pytest_llmops.stats.gates import decide, judge, required_variants
+from pytest_llmops.stats.gates import decide
 from pytest_llmops.store import Store
 
 if TYPE_CHECKING:
@@ -149,18 +150,8 @@ def evaluate(
         session.start(plans)
         results = {item.key: session.result(item) for item in plans}
         session.release()
-    policy = experiment.gate
-
-    def gates_of(variant: str) -> list[Any]:
-        chosen = (item for item in plans if item.cell.variant.id == variant)
-        return [judge(results[item.key], demand, policy) for item in chosen for demand in item.demands]
-
-    required = required_variants(policy.require, [item.cell.variant for item in plans], gates_of)
-    gates = tuple(
-        judge(results[item.key], demand, policy, blocking=item.cell.variant.id in required)
-        for item in plans
-        for demand in item.demands
-    )
+    decider = Judge(plans, lambda item: results[item.key])
+    gates = tuple(decider.decide(item, demand) for item in plans for demand in item.demands)
     return Report(
         experiments={experiment.file.name: experiment.name},
         cells=tuple(results.values()),

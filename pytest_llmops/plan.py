@@ -8,10 +8,9 @@ from pathlib import Path
 
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import cells
-from pytest_llmops.records.experiment import Dataset, Experiment, Threshold
-from pytest_llmops.records.gate import Cell, Demand
+from pytest_llmops.records.experiment import RUN, Dataset, Experiment, Threshold
+from pytest_llmops.records.gate import Cell, Demand, cell_key
 from pytest_llmops.records.run import LLM, LLMMode, RunRequest, Variant
-from pytest_llmops.stats.gates import RUN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ class CellPlan:
     @property
     def key(self) -> str:
         """Name of the cell that is unique over all experiments of a session."""
-        return f"{self.cell.experiment}::{self.cell.id}"
+        return cell_key(self.cell.experiment, self.cell.id)
 
     @property
     def requests(self) -> tuple[RunRequest, ...]:

@@ -18,6 +18,7 @@ LAYERS = [
     {"records"},
     {"spec", "stats", "cassettes", "matrix", "store"},
     {"plan"},
+    {"judging"},
     {"engines"},
     {"session"},
     {"reports"},

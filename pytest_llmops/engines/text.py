@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from pytest_llmops.spec import suggest
 
 
 def first_line(message: str) -> str:
@@ -27,5 +28,5 @@ def one_line(problem: BaseException) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint at the known word that is closest to a wrong one, to be put at the end of a message."""
-    close = get_close_matches(word, [*known], 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    hint = suggest.did_you_mean(word, known)
+    return f"; {hint}" if hint else ""

@@ -57,7 +57,6 @@ class Results:
         self._marked: set[str] = set()
         self._answered: set[str] = set()
         self._configuration_errors: list[str] = []
-        self._report: Report | None = None
         self._lines: list[str] = []
 
     def refuse_thresholds(self, names: list[str]) -> str:
@@ -165,10 +164,11 @@ class Results:
         )
 
     def _cells(self, gates: tuple[GateResult, ...]) -> tuple[CellResult, ...]:
+        from pytest_llmops.records.gate import cell_key
         from pytest_llmops.store import Store
 
         store = Store(self._runtime.store_folder())
-        keys = dict.fromkeys(f"{gate.experiment}::{gate.cell}" for gate in gates)
+        keys = dict.fromkeys(cell_key(gate.experiment, gate.cell) for gate in gates)
         return tuple(result for key in keys if (result := store.get(key)) is not None)
 
     def _all_obstacles(self, exitstatus: int) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_llmops.engines.base import Engine
+    from pytest_llmops.judging import Judge
     from pytest_llmops.plan import CellPlan
     from pytest_llmops.plugin.settings import Settings
     from pytest_llmops.records.gate import CellResult, Demand, GateResult
@@ -34,6 +35,7 @@ class Runtime:
         self.settings = settings
         self._config = config
         self._plans: dict[Path, tuple[CellPlan, ...]] = {}
+        self._judges: dict[Path, Judge] = {}
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._store_folder: Path | None = None
@@ -74,8 +76,10 @@ class Runtime:
 
     def unmatched_thresholds(self) -> list[str]:
         """List the thresholds of the command line whose evaluator no experiment met so far has."""
+        from pytest_llmops.records.experiment import RUN
+
         known = {e.name for plans in self._plans.values() for plan in plans[:1] for e in plan.experiment.evaluators}
-        return [t.name for t in self.settings.thresholds if t.evaluator not in known | {"run"}]
+        return [t.name for t in self.settings.thresholds if t.evaluator not in known | {RUN}]
 
     def start(self, items: Sequence[pytest.Item]) -> None:
         """Begin to execute every cell that the selected items need."""
@@ -107,10 +111,12 @@ class Runtime:
 
     def judge(self, plan: CellPlan, demand: Demand) -> GateResult:
         """Decide on one demand of one cell."""
-        from pytest_llmops.stats.gates import judge
+        from pytest_llmops.judging import Judge
 
-        blocking = plan.cell.variant.id in self._required_variants(plan)
-        return judge(self.cell_result(plan), demand, plan.experiment.gate, blocking=blocking)
+        file = plan.experiment.file
+        if file not in self._judges:
+            self._judges[file] = Judge(self._plans[file], self.cell_result)
+        return self._judges[file].decide(plan, demand)
 
     def store_folder(self) -> Path:
         """Folder of this session's results, the same for all its processes."""
@@ -142,6 +148,7 @@ class Runtime:
 
     def _load(self, path: Path) -> tuple[CellPlan, ...]:
         from pytest_llmops.plan import override, plan
+        from pytest_llmops.records.experiment import RUN
         from pytest_llmops.spec import load_experiment
 
         experiment = load_experiment(
@@ -153,7 +160,7 @@ class Runtime:
             strict=self.settings["strict"],
             max_rows=self.settings["max-rows"],
         )
-        names = {evaluator.name for evaluator in experiment.evaluators} | {"run"}
+        names = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
         given = [threshold for threshold in self.settings.thresholds if threshold.evaluator in names]
         for warning in experiment.warnings:
             self._config.issue_config_time_warning(LLMOpsWarning(warning), stacklevel=2)
@@ -162,20 +169,6 @@ class Runtime:
             path=self._name(path),
             options=self.settings.options(recording=self.store_folder().name),
         )
-
-    def _required_variants(self, plan: CellPlan) -> frozenset[str]:
-        from pytest_llmops.stats.gates import judge, required_variants
-
-        siblings = self._plans[plan.experiment.file]
-        policy = plan.experiment.gate
-
-        def gates_of(variant: str) -> Iterable[GateResult]:
-            for sibling in siblings:
-                if sibling.cell.variant.id == variant:
-                    result = self.cell_result(sibling)
-                    yield from (judge(result, demand, policy) for demand in sibling.demands)
-
-        return required_variants(policy.require, [sibling.cell.variant for sibling in siblings], gates_of)
 
     def _started_engine(self) -> Engine:
         if self._engine is None:

@@ -149,7 +149,7 @@ def _parse(setting: Setting, raw: str, source: str) -> Any:
 
 
 def _threshold(text: str) -> Threshold:
-    from pytest_llmops.records.experiment import RUN_METRICS, Threshold
+    from pytest_llmops.records.experiment import RUN, RUN_METRICS, Threshold
     from pytest_llmops.rules import parse_rule
 
     name, _, rule = text.partition("=")
@@ -157,7 +157,7 @@ def _threshold(text: str) -> Threshold:
     try:
         if not metric:
             raise ValueError(f"{text!r} is not EVALUATOR.METRIC=RULE, such as matcher.f1='>= 0.9'")
-        if evaluator == "run" and metric not in RUN_METRICS:
+        if evaluator == RUN and metric not in RUN_METRICS:
             raise ValueError(f"a run has no metric {metric!r}; it has {', '.join(RUN_METRICS)}")
         return Threshold(evaluator=evaluator, metric=metric, rule=parse_rule(rule), file="--llmops-threshold")
     except ValueError as problem:

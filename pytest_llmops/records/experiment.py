@@ -14,8 +14,11 @@ Strategy = Literal["one-at-a-time", "cartesian", "defaults"]
 Severity = Literal["fail", "warn"]
 Require = Literal["default", "best", "all"]
 
+RUN = "run"
+"""Stands for the run itself where evaluators are named: in items, metrics and thresholds."""
+
 RUN_METRICS = ("error_rate", "total_tokens", "prompt_tokens", "completion_tokens", "rows")
-"""Metrics that every run has by itself, under the name ``run``."""
+"""Metrics that every run has by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,3 +94,8 @@ class GateResult:
     def closes_gate(self) -> bool:
         """Whether this verdict alone is enough to stop a deployment."""
         return self.verdict == "ERROR" or (self.blocking and self.verdict == "FAIL")
+
+
+def cell_key(experiment: str, cell: str) -> str:
+    """Name a cell, given by its id, so that the name is unique over all experiments of a session."""
+    return f"{experiment}::{cell}"

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports import markdown
 from pytest_llmops.reports.text import neutralise, one_line
-from pytest_llmops.reports.verdicts import RUN, decision_line, experiments, figure, headline, is_weaker
+from pytest_llmops.reports.verdicts import decision_line, experiments, figure, headline, is_weaker
 
 _WIDTH = 100
 _LABEL = 60

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
 from pytest_llmops.reports.text import markdown_cell
-from pytest_llmops.reports.verdicts import LIMITS, RUN, decision_line, experiments, figure, headline, is_weaker
+from pytest_llmops.reports.verdicts import LIMITS, decision_line, experiments, figure, headline, is_weaker
 
 FILE = "summary.md"
 _LONG = 1000

@@ -9,7 +9,6 @@ from pytest_llmops.records.gate import GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports.text import one_line
 
-RUN = "run"
 _SHORT = 72
 # Settings that limit what an open gate means.
 LIMITS = ("env", "llm", "max-rows", "variants")

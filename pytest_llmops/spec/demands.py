@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pytest_llmops.errors import Problem
-from pytest_llmops.records.experiment import Dataset, GatePolicy, Threshold
+from pytest_llmops.records.experiment import RUN, Dataset, GatePolicy, Threshold
 from pytest_llmops.spec.assemble import ReadEvaluator
 from pytest_llmops.spec.findings import Findings, Reporter
 from pytest_llmops.spec.models import GateBlock
 from pytest_llmops.spec.suggest import count
-from pytest_llmops.spec.thresholds import RUN, applicable, satisfiable, too_fine
+from pytest_llmops.spec.thresholds import applicable, satisfiable, too_fine
 
 
 def read_gate(block: GateBlock | None, datasets: Sequence[Dataset], report: Reporter) -> GatePolicy:

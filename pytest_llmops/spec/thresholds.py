@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from pytest_llmops.records.experiment import RUN_METRICS, Dataset, Threshold
+from pytest_llmops.records.experiment import RUN, RUN_METRICS, Dataset, Threshold
 from pytest_llmops.rules import Rule, parse_rule
 from pytest_llmops.spec.findings import Reporter
 from pytest_llmops.spec.models import EvaluatorBlock, ExperimentBlock, ThresholdBlock
 from pytest_llmops.spec.positions import KeyPath
 from pytest_llmops.spec.suggest import suggest
 
-RUN = "run"
 _LATER = ("latency", "cost", "duration")
 
 _Written = Mapping[str, str | ThresholdBlock] | None

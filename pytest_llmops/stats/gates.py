@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from pytest_llmops.records.experiment import GatePolicy, Require, Threshold
+from pytest_llmops.records.experiment import RUN, GatePolicy, Require, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, Verdict
 from pytest_llmops.records.report import Decision
 from pytest_llmops.records.run import RunResult, Variant
 from pytest_llmops.stats.integrity import evaluation_problems, metric_value, row_errors, run_problems
 from pytest_llmops.stats.rows import worst_rows
-
-RUN = "run"
 
 
 def judge(result: CellResult, demand: Demand, policy: GatePolicy, *, blocking: bool = True) -> GateResult:
