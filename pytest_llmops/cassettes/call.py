@@ -11,8 +11,6 @@ from pytest_llmops.cassettes.jsontext import parse
 from pytest_llmops.cassettes.scrub import scrub, secrets_of
 from pytest_llmops.hashing import digest
 
-OPERATIONS = ("chat/completions", "completions", "embeddings", "responses")
-_OPERATION = re.compile(rf"/({'|'.join(OPERATIONS)})/?$")
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 
 
@@ -50,12 +48,6 @@ class Question:
     key: str
     raw_key: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
-def operation_of(method: str, path: str) -> str | None:
-    """Return the LLM operation that a request is for, or None for any other request."""
-    match = _OPERATION.search(path) if method == "POST" else None
-    return match[1] if match else None
 
 
 def read_question(operation: str, path: str, headers: Iterable[tuple[str, str]], content: bytes) -> Question:

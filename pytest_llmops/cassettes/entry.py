@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_llmops.cassettes.call import OPERATIONS, Call, Question
+from pytest_llmops.cassettes.call import Call, Question
 from pytest_llmops.cassettes.jsontext import Lines, one_line, parse
 from pytest_llmops.cassettes.scrub import scrub, spelled_in_pieces
 from pytest_llmops.cassettes.sse import DONE, read_events, render_events
+from pytest_llmops.httpclients import OPERATIONS
 
 _STREAM = "text/event-stream"
 _LAST_EVENTS = ("response.completed", "response.incomplete")

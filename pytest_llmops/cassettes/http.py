@@ -1,17 +1,10 @@
-"""The patch of ``httpx`` and ``httpx2``: every request of every client goes by the recorder.
-
-``Client.send`` is the one public method that all requests pass, whatever transport, proxy, base URL or event hooks a
-client has, and a class attribute, so that it also holds for clients that exist already.
-"""
+"""The patch of ``httpx`` and ``httpx2``: every request of every client goes by the recorder."""
 
 from __future__ import annotations
 
-import functools
-import importlib
-import importlib.util
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -19,29 +12,15 @@ from pytest_llmops.cassettes.call import Question, read_question
 from pytest_llmops.cassettes.entry import Reply
 from pytest_llmops.cassettes.policy import Fetch
 from pytest_llmops.cassettes.recorder import Recorder
-
-_MODULES = ("httpx", "httpx2")
-# The two modules have the same classes, and either may be absent: their clients, requests and responses are Any here.
-_Send = Callable[..., Any]
+from pytest_llmops.httpclients import Send, make_response, patch_send
 
 
 def patch_clients(recorder: Recorder) -> Callable[[], None]:
     """Put the recorder between all clients and the network, and return the function that takes it away again."""
-    restore = []
-    for module in map(importlib.import_module, filter(importlib.util.find_spec, _MODULES)):
-        for client, wrap in ((module.Client, _sync_send), (module.AsyncClient, _async_send)):
-            restore.append(functools.partial(setattr, client, "send", client.send))
-            client.send = wrap(client.send, module, recorder)
-
-    def undo() -> None:
-        for action in restore:
-            action()
-
-    return undo
+    return patch_send(partial(_sync_send, recorder), partial(_async_send, recorder))
 
 
-def _sync_send(original: _Send, module: ModuleType, recorder: Recorder) -> _Send:
-    @functools.wraps(original)
+def _sync_send(recorder: Recorder, original: Send, module: ModuleType) -> Send:
     def send(client: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
         turn = _turn(recorder, request)
         if turn is None:
@@ -53,16 +32,12 @@ def _sync_send(original: _Send, module: ModuleType, recorder: Recorder) -> _Send
             if reply is None:
                 return response
             turn = reply
-        response = _response(module, request, turn)
-        if not stream:
-            response.read()
-        return response
+        return _response(module, request, turn, stream=stream)
 
     return send
 
 
-def _async_send(original: _Send, module: ModuleType, recorder: Recorder) -> _Send:
-    @functools.wraps(original)
+def _async_send(recorder: Recorder, original: Send, module: ModuleType) -> Send:
     async def send(client: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
         turn = await _async_turn(recorder, request)
         if turn is None:
@@ -74,10 +49,7 @@ def _async_send(original: _Send, module: ModuleType, recorder: Recorder) -> _Sen
             if reply is None:
                 return response
             turn = reply
-        response = _response(module, request, turn)
-        if not stream:
-            await response.aread()
-        return response
+        return _response(module, request, turn, stream=stream)
 
     return send
 
@@ -123,11 +95,8 @@ def _recorded(fetch: Fetch, response: Any) -> Reply | None:
     return fetch.keep(response.status_code, response.headers.get("content-type", ""), response.content)
 
 
-def _response(module: ModuleType, request: Any, reply: Reply) -> Any:
-    """Build a response in the state in which a transport hands it over: unread, for callers that stream it."""
+def _response(module: ModuleType, request: Any, reply: Reply, *, stream: bool) -> Any:
     headers = {"content-type": reply.content_type}
     if reply.status >= 400:
         headers["x-should-retry"] = "false"
-    response = module.Response(reply.status, headers=headers, stream=module.ByteStream(reply.content), request=request)
-    response.elapsed = timedelta(0)
-    return response
+    return make_response(module, request, reply.status, headers, reply.content, stream=stream)

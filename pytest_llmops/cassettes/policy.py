@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Protocol
 
-from pytest_llmops.cassettes.call import OPERATIONS, Question
+from pytest_llmops.cassettes.call import Question
 from pytest_llmops.cassettes.entry import Entry, Reply, json_reply, read_answer
 from pytest_llmops.cassettes.flights import Flights
 from pytest_llmops.cassettes.nearest import nearest_difference, summary
 from pytest_llmops.cassettes.store import Store
+from pytest_llmops.httpclients import OPERATIONS
 from pytest_llmops.records.run import CassetteMiss
 
 # Neither the OpenAI client nor promptflow-tools retries a 404, and no flow takes one for a content filter's refusal.

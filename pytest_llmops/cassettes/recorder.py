@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from pytest_llmops.cassettes.call import operation_of
 from pytest_llmops.cassettes.entry import Reply
 from pytest_llmops.cassettes.policy import Policy, Recording, Replaying
 from pytest_llmops.cassettes.store import Store
 from pytest_llmops.errors import LLMOpsError
+from pytest_llmops.httpclients import operation_of
 from pytest_llmops.records.run import LLM, CassetteMiss
 
 

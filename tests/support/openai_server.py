@@ -19,7 +19,9 @@ class OpenAIServer(ThreadingHTTPServer):
     """Answers each request with a new number, so that it shows who was asked twice.
 
     ``answers`` maps a prompt to the text that answers it every time. ``failures`` is the number of requests to refuse
-    with 429 first. ``gate`` is waited for before each answer.
+    first, with ``refusal``: status (0 hangs up), body and headers. More requests at once than ``capacity`` are refused
+    as well. ``gate`` is waited for before each answer, and ``delay`` are the seconds that it takes. ``peak`` is the
+    highest number of requests that were under way at once, refused ones not counted.
     """
 
     daemon_threads = True
@@ -31,6 +33,16 @@ class OpenAIServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, Any]] = []
         self.answers: dict[str, str] = {}
         self.failures = 0
+        self.refusal: tuple[int, Any, dict[str, str]] = (
+            429,
+            {"error": {"message": "slow down"}},
+            {"retry-after-ms": "1"},
+        )
+        self.capacity = 1000
+        self.delay = 0.0
+        self.peak = 0
+        self.refused = 0
+        self._under_way = 0
         self.gate = threading.Event()
         self.gate.set()
         self._numbers = itertools.count(1)
@@ -41,7 +53,17 @@ class OpenAIServer(ThreadingHTTPServer):
         with self._lock:
             self.requests.append((path, body))
             self.failures -= 1
-            return next(self._numbers), self.failures >= 0
+            refused = self.failures >= 0 or self._under_way >= self.capacity
+            self.refused += refused
+            self._under_way += not refused
+            self.peak = max(self.peak, self._under_way)
+            return next(self._numbers), refused
+
+    def work(self) -> None:
+        """Take the time of an answer."""
+        time.sleep(self.delay)
+        with self._lock:
+            self._under_way -= 1
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,8 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.gate.wait(10)
         path = self.path.partition("?")[0]
         if refused:
-            self._json(429, {"error": {"message": "slow down"}}, {"retry-after-ms": "1"})
-        elif path.endswith("/chat/completions"):
+            return self._refuse(*self.server.refusal)
+        # Done before the answer goes out: whoever has it may make the next request at once.
+        self.server.work()
+        if path.endswith("/chat/completions"):
             self._chat(body, number)
         elif path.endswith("/completions"):
             choice = {"index": 0, "text": self._answer(body["prompt"], number), "finish_reason": "stop"}
@@ -75,6 +99,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._response(body, number)
         else:
             self._json(200, {"path": path})
+        return None
+
+    def _refuse(self, status: int, body: Any, headers: dict[str, str]) -> None:
+        if status:
+            self._json(status, body, headers)
+        else:
+            self.close_connection = True
 
     def _chat(self, body: Any, number: int) -> None:
         prompt = body["messages"][-1]["content"]
