@@ -6,27 +6,33 @@ This is the composition root: the one place, beside the plugin, that picks imple
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_llmops.engines.base import Engine
+from pytest_llmops.engines.environment import as_text
 from pytest_llmops.errors import RunError
 from pytest_llmops.judging import Judge
+from pytest_llmops.ledger import Ledger
 from pytest_llmops.plan import Options, plan
-from pytest_llmops.records.experiment import Connection, Experiment
+from pytest_llmops.records.experiment import Connection, Experiment, Flow
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import LLM, LLMMode, Row, RunRequest, RunResult, RunStatus, Variant
 from pytest_llmops.session import Session
 from pytest_llmops.spec import find_flow, load_experiment, make_connection
 from pytest_llmops.stats.gates import decide
 from pytest_llmops.store import Store
+from pytest_llmops.throttle import LimitServer
 
 if TYPE_CHECKING:
     import pandas
@@ -37,10 +43,13 @@ _VARIANT = re.compile(r"\$\{([^.{}]+)\.([^.{}]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One finished run: what was asked, and what came of it."""
+    """One finished run: what was asked, and what came of it. ``name``, ``display_name`` and ``tags`` are as given."""
 
     request: RunRequest
     result: RunResult
+    name: str | None = None
+    display_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> RunStatus:
@@ -72,48 +81,56 @@ class Run:
 
 
 def run(
-    flow: str | Path,
+    flow: str | Path | Callable[..., Any],
     *,
     data: str | Path | Sequence[Mapping[str, Any]] | None = None,
     column_mapping: Mapping[str, Any] | None = None,
     variant: str | Mapping[str, str] | None = None,
     run: Run | None = None,
     init: Mapping[str, Any] | None = None,
-    environment_variables: Mapping[str, str] | None = None,
-    connections: Mapping[str, Mapping[str, str]] | None = None,
+    environment_variables: Mapping[str, Any] | None = None,
+    connections: Mapping[str, Mapping[str, Any]] | None = None,
+    code: str | Path | None = None,
+    name: str | None = None,
+    display_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
     llm: LLMMode = "live",
     cassette: str | Path | None = None,
     concurrency: int = 16,
     line_timeout: float = 600.0,
+    llm_retries: int = 5,
 ) -> Run:
     """Run a flow on every row of its data, as prompt flow's ``PFClient.run`` does, and wait for it.
 
-    ``flow`` is a flow folder, a ``.prompty`` file or ``module:function``; ``data`` a file, a folder, or rows.
-    ``variant`` is ``"${node.variant}"``, or a mapping of several nodes to their variants. ``run`` is a finished run
-    that ``column_mapping`` may refer to. ``connections`` defines connections by name, each with its ``type`` and
-    properties. ``line_timeout`` is in seconds.
+    ``flow`` is a flow folder or its definition, a ``.prompty`` file, ``module:function``, or a function or class of a
+    module; ``data`` a file, a folder, or rows. ``variant`` is ``"${node.variant}"``, or a mapping of several nodes to
+    their variants. ``run`` is a finished run that ``column_mapping`` may refer to. ``connections`` defines connections
+    by name, each with its ``type`` and properties; an entry without ``type`` is, as in prompt flow, named after a node,
+    and gives it another ``connection``, ``deployment_name`` or ``model``. ``code`` is the folder that functions and
+    classes run in, instead of the current one. ``name``, ``display_name`` and ``tags`` are kept with the run.
+    ``line_timeout`` is in seconds.
 
     Raises:
         ConfigurationError: where the flow can't be found or read.
-        RunError: where ``run`` has no completed rows.
+        RunError: where ``run`` failed, or a variant or callable can't be understood.
     """
-    if run is not None and not run.result.completed:
-        raise RunError(f"the run given as 'run' has no completed rows: {run.error or 'all of them failed'}")
-    here = Path.cwd()
+    if run is not None and run.status == "Failed":
+        raise RunError(f"the run given as 'run' failed: {run.error}")
+    definitions, overrides = _split_connections(connections or {})
     request = RunRequest(
-        flow=find_flow(str(flow), base=here, root=_root(here)),
+        flow=_flow(flow, Path(code).absolute() if code else Path.cwd()),
         data=_data(data),
         column_mapping=column_mapping or {},
-        variant=Variant(nodes=_nodes(variant), init=init or {}),
-        environment_variables=environment_variables or {},
-        connections=_connections(connections or {}),
+        variant=Variant(nodes=_nodes(variant), overrides=overrides, init=init or {}),
+        environment_variables={key: as_text(value) for key, value in (environment_variables or {}).items()},
+        connections=definitions,
         run_outputs=_outputs(run) if run else None,
         run_inputs=run.request.data if run else None,
-        llm=LLM(mode=_checked(llm), cassette=Path(cassette).absolute() if cassette else None),
+        llm=LLM(mode=_checked(llm), cassette=Path(cassette).absolute() if cassette else None, retries=llm_retries),
         concurrency=concurrency,
         line_timeout=line_timeout,
     )
-    return Run(request, _engine().run(request))
+    return Run(request, _engine().run(request), name=name, display_name=display_name, tags=tags or {})
 
 
 def load(
@@ -137,16 +154,26 @@ def evaluate(
     variants: str | None = None,
     max_rows: int | None = None,
     concurrency: int = 16,
+    ledger: str | Path | None = None,
 ) -> Report:
     """Run and evaluate every cell of an experiment, judge its thresholds, and return all results.
 
-    The arguments mean what ``--llmops-llm``, ``--llmops-variants``, ``--llmops-max-rows`` and
-    ``--llmops-concurrency`` mean to pytest.
+    The arguments mean what ``--llmops-llm``, ``--llmops-variants``, ``--llmops-max-rows``, ``--llmops-concurrency``
+    and ``--llmops-ledger`` mean to pytest; without a ledger, everything is executed.
     """
-    options = Options(llm=_checked(llm), concurrency=concurrency, max_rows=max_rows, variants=variants)
-    plans = plan(experiment, path=experiment.file.name, options=options)
-    with tempfile.TemporaryDirectory(prefix="llmops-") as folder:
-        session = Session(_engine(), Store(Path(folder)), at_once=max(2, os.cpu_count() or 2))
+    with ExitStack() as until_end:
+        folder = until_end.enter_context(tempfile.TemporaryDirectory(prefix="llmops-"))
+        limit = until_end.enter_context(closing(LimitServer(concurrency)))
+        known = until_end.enter_context(closing(Ledger(Path(ledger).absolute()))) if ledger else None
+        options = Options(
+            llm=_checked(llm),
+            concurrency=concurrency,
+            max_rows=max_rows,
+            variants=variants,
+            llm_limit=limit.address,
+        )
+        plans = plan(experiment, path=experiment.file.name, options=options)
+        session = Session(_engine(), Store(Path(folder)), known, at_once=max(2, os.cpu_count() or 2))
         session.start(plans)
         results = {item.key: session.result(item) for item in plans}
         session.release()
@@ -177,6 +204,18 @@ def _root(folder: Path) -> Path:
     return next((c for c in candidates if any((c / marker).exists() for marker in _ROOT_MARKERS)), folder)
 
 
+def _flow(flow: str | Path | Callable[..., Any], folder: Path) -> Flow:
+    if not callable(flow):
+        return find_flow(str(flow), base=folder, root=_root(folder))
+    if not (inspect.isfunction(flow) or inspect.isclass(flow)):
+        raise RunError(f"flow is an instance of {type(flow).__name__}; give the class, and its arguments as 'init'")
+    file = getattr(sys.modules.get(flow.__module__), "__file__", None)
+    if file is None or flow.__module__ == "__main__" or "." in flow.__qualname__:
+        raise RunError(f"another process can't import '{flow.__qualname__}'; define it at the top level of a module")
+    entry = f"{flow.__module__}:{flow.__name__}"
+    return Flow(name=flow.__name__, kind="flex", file=Path(file), folder=folder, entry=entry)
+
+
 def _data(data: str | Path | Sequence[Mapping[str, Any]] | None) -> Path | Sequence[Mapping[str, Any]] | None:
     return Path(data).absolute() if isinstance(data, (str, Path)) else data
 
@@ -190,8 +229,18 @@ def _nodes(variant: str | Mapping[str, str] | None) -> Mapping[str, str]:
     return {match[1]: match[2]}
 
 
-def _connections(definitions: Mapping[str, Mapping[str, str]]) -> tuple[Connection, ...]:
-    return tuple(make_connection(name, properties) for name, properties in definitions.items())
+def _split_connections(
+    given: Mapping[str, Mapping[str, Any]],
+) -> tuple[tuple[Connection, ...], Mapping[str, Any]]:
+    """Tell definitions of connections from what nodes are given instead of their own, by ``node.input``."""
+    definitions = {name: entry for name, entry in given.items() if {"type", "connection_type"} & entry.keys()}
+    overrides = {
+        f"{node}.{key}": value
+        for node, entry in given.items()
+        if node not in definitions
+        for key, value in entry.items()
+    }
+    return tuple(make_connection(name, entry) for name, entry in definitions.items()), overrides
 
 
 def _checked(mode: LLMMode) -> LLMMode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_llmops.errors import ConfigurationError
@@ -17,8 +17,8 @@ from pytest_llmops.records.run import LLM, LLMMode, RunRequest, Variant
 class Options:
     """What can be chosen for a session, whatever the experiment.
 
-    ``concurrency`` is lines at once in one run. ``recording`` names the session to the cassettes, so that all its
-    processes share what they record.
+    ``concurrency`` is lines at once in one run, and LLM calls at once in all of them where ``llm_limit`` is the address
+    of their limit. ``recording`` names the session to the cassettes, so that all its processes share what they record.
     """
 
     llm: LLMMode = "replay"
@@ -26,6 +26,8 @@ class Options:
     max_rows: int | None = None
     variants: str | None = None
     recording: str = ""
+    llm_retries: int = 5
+    llm_limit: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,4 +162,10 @@ def _local(cell: Cell, dataset: Dataset) -> Path:
 
 def _llm(experiment: Experiment, flow: str, options: Options) -> LLM:
     cassette = experiment.folder / "cassettes" / f"{flow}.json"
-    return LLM(mode=options.llm, cassette=cassette, recording=options.recording)
+    return LLM(
+        mode=options.llm,
+        cassette=cassette,
+        recording=options.recording,
+        retries=options.llm_retries,
+        limit=options.llm_limit,
+    )

@@ -6,22 +6,24 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from pytest_llmops.engines.base import Engine
+from pytest_llmops.engines.base import Engine, Progress
+from pytest_llmops.ledger import Ledger
 from pytest_llmops.plan import CellPlan, EvaluationPlan
 from pytest_llmops.records.gate import CellResult, Evaluation
-from pytest_llmops.records.run import RunResult
+from pytest_llmops.records.run import RunRequest, RunResult
 from pytest_llmops.store import Store
 
 
 class Session:
-    """Executes planned cells on an engine, each exactly once over all sessions that share the store.
+    """Executes planned cells on an engine, each exactly once over all processes that share the store.
 
-    ``at_once`` is the number of cells that are under way at the same time.
+    What the ledger knows is not executed. ``at_once`` is the number of cells that are under way at the same time.
     """
 
-    def __init__(self, engine: Engine, store: Store, *, at_once: int) -> None:
+    def __init__(self, engine: Engine, store: Store, ledger: Ledger | None, *, at_once: int) -> None:
         self._engine = engine
         self._store = store
+        self._ledger = ledger
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="llmops-cell")
         self._futures: dict[str, Future[CellResult | None]] = {}
         self._progress: dict[str, tuple[int, int]] = {}
@@ -64,16 +66,22 @@ class Session:
             return (self._store.get(plan.key) or self._execute(plan)) if mine else None
 
     def _execute(self, plan: CellPlan) -> CellResult:
-        run = self._engine.run(plan.request, lambda done, total: self._progress.update({plan.key: (done, total)}))
+        run = self._run(plan.request, lambda done, total: self._progress.update({plan.key: (done, total)}))
         expected = plan.expected_rows if plan.expected_rows is not None else len(run.rows)
         evaluations = {item.evaluator: self._evaluate(item, run, expected) for item in plan.evaluations}
         result = CellResult(cell=plan.cell, run=run, evaluations=evaluations, expected_rows=plan.expected_rows)
         return self._store.put(plan.key, result)
 
+    def _run(self, request: RunRequest, progress: Progress | None = None) -> RunResult:
+        if self._ledger is None:
+            return self._engine.run(request, progress=progress)
+        with self._ledger.journal(request) as journal:
+            return journal.finished() or self._engine.run(request, journal=journal, progress=progress)
+
     def _evaluate(self, plan: EvaluationPlan, run: RunResult, expected_rows: int) -> Evaluation:
         if run.completed:
             outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.completed]
-            result = self._engine.run(replace(plan.request, run_outputs=outputs))
+            result = self._run(replace(plan.request, run_outputs=outputs))
         else:
             result = RunResult(status="Failed", error="no row of the run completed, there is nothing to evaluate")
         return Evaluation(evaluator=plan.evaluator, dataset=plan.dataset, expected_rows=expected_rows, result=result)

@@ -14,9 +14,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pytest_llmops"
 
 LAYERS = [
-    {"errors", "rules", "hashing", "secrets"},
+    {"errors", "rules", "hashing", "secrets", "httpclients", "durations"},
     {"records"},
-    {"spec", "stats", "cassettes", "matrix", "store"},
+    {"spec", "stats", "cassettes", "throttle", "ledger", "matrix", "store"},
     {"plan"},
     {"judging"},
     {"engines"},

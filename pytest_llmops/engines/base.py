@@ -1,14 +1,31 @@
-"""What the session knows of an engine."""
+"""What the session knows of an engine, and an engine of what is known already."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from pytest_llmops.records.run import RunRequest, RunResult
+from pytest_llmops.records.run import Line, Outcome, Reads, RunRequest, RunResult
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows to do) while a run is under way, from any thread."""
+
+
+class Journal(Protocol):
+    """Outcomes of one run's lines, shared with earlier sessions and with those that are under way."""
+
+    def take(self, lines: Sequence[Line]) -> tuple[Mapping[int, Outcome], Sequence[int]]:
+        """Return the outcomes that are known, by line number, and the lines that are now the caller's to execute.
+
+        Lines in neither are being executed by somebody else: ask again for them after one's own are done. Blocks as
+        long as that is true of all of them.
+        """
+
+    def keep(self, outcomes: Sequence[Outcome], reads: Reads) -> None:
+        """Keep outcomes of lines that were taken. ``reads`` is all that the flow has read by now."""
+
+    def conclude(self, result: RunResult, reads: Reads) -> None:
+        """Keep the run as a whole, if it can be reused."""
 
 
 class Engine(Protocol):
@@ -17,7 +34,9 @@ class Engine(Protocol):
     def warm_up(self) -> None:
         """Start what takes time to start, without waiting for it."""
 
-    def run(self, request: RunRequest, progress: Progress | None = None) -> RunResult:
+    def run(
+        self, request: RunRequest, *, journal: Journal | None = None, progress: Progress | None = None
+    ) -> RunResult:
         """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
 
     def close(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pytest_llmops.errors import RunError
 from pytest_llmops.records.experiment import Connection
@@ -30,7 +32,7 @@ def placeholders(mode: LLMMode) -> dict[str, str]:
     }
 
 
-def resolve_variables(variables: Mapping[str, str], connections: Iterable[Connection]) -> dict[str, str]:
+def resolve_variables(variables: Mapping[str, Any], connections: Iterable[Connection]) -> dict[str, str]:
     """Replace values of the form ``${connection.key}`` by what the connection holds.
 
     A key that the connection lacks is left as it is written, as prompt flow does.
@@ -39,7 +41,12 @@ def resolve_variables(variables: Mapping[str, str], connections: Iterable[Connec
         RunError: when the connection is not there.
     """
     by_name = {connection.name: connection for connection in connections}
-    return {name: _resolve(name, str(value), by_name) for name, value in variables.items()}
+    return {name: _resolve(name, as_text(value), by_name) for name, value in variables.items()}
+
+
+def as_text(value: Any) -> str:
+    """Return the text of a variable as prompt flow writes those of a flow's YAML: lists and mappings as JSON."""
+    return json.dumps(value) if isinstance(value, (dict, list)) else str(value)
 
 
 def _resolve(name: str, value: str, connections: Mapping[str, Connection]) -> str:

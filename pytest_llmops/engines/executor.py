@@ -6,10 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pytest_llmops.records.run import Row, RunRequest
-
-Line = tuple[int, Mapping[str, Any]]
-"""Number and inputs of one row, after column mapping."""
+from pytest_llmops.records.run import Line, Row, RunRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +23,9 @@ class Executor(Protocol):
     line_timeout: float
     """Seconds that a line may take; known once prepared."""
 
+    aggregates: bool
+    """Whether the flow computes metrics over its lines; known once prepared."""
+
     def prepare(self, request: RunRequest) -> list[Line]:
         """Load the flow and map the data to its inputs.
 
@@ -35,6 +35,12 @@ class Executor(Protocol):
 
     def run_line(self, inputs: Mapping[str, Any], line_number: int) -> Row:
         """Execute one line; its failure is in the row. Safe to call from several threads, never from the main one."""
+
+    def contribution(self, line_number: int) -> str | None:
+        """Return what a completed line contributes to the metrics, as JSON, or None where JSON would change it."""
+
+    def restore(self, line: Line, contribution: str) -> None:
+        """Take a line as completed that another process executed, with what it contributes to the metrics."""
 
     def aggregate(self, completed: Collection[int]) -> Aggregation:
         """Compute the metrics over the completed lines, given by number."""

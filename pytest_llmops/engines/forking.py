@@ -8,11 +8,14 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Sequence
 
 from pytest_llmops.engines.events import Event, decode
+from pytest_llmops.engines.process import end_group
 from pytest_llmops.engines.workers import CLOSED, RUN, RUN_WARM, WARM_UP, python_command
 
+_CHUNK = 1 << 18
 _PATIENCE = 5.0
 """Seconds that a server has to end by itself."""
 
@@ -22,22 +25,48 @@ class ForkedWorker:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._lines = channel.makefile("rb")
+        self._torn = bytearray()
+        self._pid: int | None = None
 
-    def tell(self, order: bytes) -> None:
-        """Send the order. That a worker is dead already shows in its events."""
+    def tell(self, message: bytes) -> None:
+        """Send the order or a command. That a worker is dead already shows in its events."""
+        self._channel.settimeout(None)
         with contextlib.suppress(ConnectionError):
-            self._channel.sendall(order)
+            self._channel.sendall(message)
 
-    def events(self) -> Iterator[Event]:
-        """Yield what the worker tells, until it ends."""
-        with contextlib.suppress(ConnectionError):
-            yield from map(decode, self._lines)
+    def listen(self, patience: float) -> Sequence[Event] | None:
+        """Return what the worker told by now: nothing after ``patience`` seconds of silence, None when it has ended."""
+        deadline = time.monotonic() + patience
+        try:
+            while True:
+                self._channel.settimeout(max(0.001, deadline - time.monotonic()))
+                if not (chunk := self._channel.recv(_CHUNK)):
+                    return None
+                if b"\n" in chunk:
+                    return self._decoded(chunk)
+                self._torn += chunk
+        except TimeoutError:
+            return ()
+        except ConnectionError:
+            return None
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does: with its processor busy it would not notice a closed socket."""
+        if self._pid is not None:
+            end_group(self._pid)
 
     def close(self) -> None:
         """End the worker, if it has not ended: it watches its socket."""
-        self._lines.close()
         self._channel.close()
+
+    def _decoded(self, chunk: bytes) -> list[Event]:
+        *lines, rest = chunk.split(b"\n")
+        lines[0] = bytes(self._torn) + lines[0]
+        self._torn = bytearray(rest)
+        heard = [decode(line) for line in lines]
+        for event in heard:
+            self._pid = event.get("pid", self._pid)
+        return heard
 
 
 class ForkServer:

@@ -1,4 +1,4 @@
-"""Runs lines in threads, and gives up on a line that takes too long without stopping the others."""
+"""Runs lines in threads, and gives up on a line that takes too long."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ import contextvars
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_llmops.engines.executor import Line
 from pytest_llmops.engines.text import one_line
-from pytest_llmops.records.run import Row
+from pytest_llmops.records.run import Line, Row
 
 Work = Callable[[Mapping[str, Any], int], Row]
+Finish = Callable[[Row], None]
 
 _PATIENCE = 0.01
 """Seconds without a finished line after which lines seem to wait rather than compute, so more may run at once."""
 
 
-def run_lines(work: Work, lines: Sequence[Line], *, concurrency: int, timeout: float) -> Iterator[Row]:
-    """Yield each line's row as it finishes, in no particular order. ``timeout`` is in seconds, for each line.
+def run_lines(work: Work, lines: Sequence[Line], finish: Finish, *, concurrency: int, timeout: float) -> int:
+    """Run lines, hand each one's row to ``finish`` as it is done, and return how many there were.
 
-    A line that exceeds it becomes a failed row; its thread is left behind, since Python can't end a thread, and
-    another one takes its place.
+    ``finish`` is called in several threads at once, and before its thread begins another line. ``timeout`` is in
+    seconds, for each line. A line that exceeds it becomes a failed row. Its thread goes on, since Python can't end a
+    thread: so no further line is begun, and the rows end with those that were under way.
     """
-    pool, at_once = _Pool(work, lines, timeout), min(concurrency, len(lines))
+    pool, at_once = _Pool(work, lines, finish, timeout), min(concurrency, len(lines))
     pool.grow_to(1)
-    missing = len(lines)
-    while missing:
-        rows = pool.wait(_PATIENCE if pool.size < at_once else timeout)
+    while pool.unfinished:
         # Threads that compute only get in each other's way, so there are never more of them than turn out to help.
-        if not rows:
+        if not pool.progresses(_PATIENCE if pool.size < at_once else timeout):
             pool.grow_to(min(2 * pool.size, at_once))
-        missing -= len(rows)
-        yield from rows
+        pool.give_up_on_overdue()
+    return pool.finished
 
 
 class _Pool:
-    def __init__(self, work: Work, lines: Sequence[Line], timeout: float) -> None:
+    def __init__(self, work: Work, lines: Sequence[Line], finish: Finish, timeout: float) -> None:
         self.size = 0
+        self.finished = 0
+        self.unfinished = len(lines)
         self._work = work
+        self._finish = finish
         self._timeout = timeout
-        self._inputs = dict(lines)
         self._pending: queue.SimpleQueue[Line] = queue.SimpleQueue()
-        self._rows: queue.SimpleQueue[Row] = queue.SimpleQueue()
-        self._deadlines: dict[int, float] = {}
+        self._deadlines: dict[int, tuple[float, Mapping[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._all_done = threading.Event()
         for line in lines:
             self._pending.put(line)
 
@@ -55,38 +57,53 @@ class _Pool:
             threading.Thread(target=self._run_pending, daemon=True).start()
         self.size = size
 
-    def wait(self, longest: float) -> list[Row]:
-        """Return the next finished row, or those whose time is over; none after ``longest`` seconds without either."""
+    def progresses(self, longest: float) -> bool:
+        """Wait ``longest`` seconds at most, less if a line's time ends; tell whether any line has finished."""
+        before, now = self.finished, time.monotonic()
+        first = min((deadline for deadline, _ in self._deadlines.copy().values()), default=now + longest)
+        self._all_done.wait(min(longest, max(0.0, first - now)))
+        return self.finished > before
+
+    def give_up_on_overdue(self) -> None:
+        """Fail the lines whose time is over, and begin no more where there are any."""
         now = time.monotonic()
-        first = min(self._deadlines.copy().values(), default=now + longest)
+        for number, (deadline, inputs) in self._deadlines.copy().items():
+            # Whoever removes the deadline decides what becomes of the line: this thread, or the one that finishes it.
+            if deadline > now or self._deadlines.pop(number, None) is None:
+                continue
+            self._drop_pending()
+            error = f"Line {number} execution timeout for exceeding {self._timeout:g} seconds"
+            self._done(Row(line_number=number, inputs=inputs, error=error, duration=self._timeout))
+
+    def _drop_pending(self) -> None:
+        while self._next() is not None:
+            self._count(finished=0)
+
+    def _next(self) -> Line | None:
         try:
-            return [self._rows.get(timeout=min(longest, max(0.0, first - now)))]
+            return self._pending.get_nowait()
         except queue.Empty:
-            return [self._give_up(number) for number in self._overdue()]
-
-    def _overdue(self) -> list[int]:
-        now = time.monotonic()
-        late = [number for number, deadline in self._deadlines.copy().items() if deadline <= now]
-        # Whoever removes the deadline decides what becomes of the line: this thread, or the one that finishes it.
-        return [number for number in late if self._deadlines.pop(number, None) is not None]
-
-    def _give_up(self, number: int) -> Row:
-        self.size -= 1
-        self.grow_to(self.size + 1)
-        error = f"Line {number} execution timeout for exceeding {self._timeout:g} seconds"
-        return Row(line_number=number, inputs=self._inputs[number], error=error, duration=self._timeout)
+            return None
 
     def _run_pending(self) -> None:
-        while True:
-            try:
-                number, inputs = self._pending.get_nowait()
-            except queue.Empty:
-                return
-            self._deadlines[number] = time.monotonic() + self._timeout
+        while (line := self._next()) is not None:
+            number, inputs = line
+            self._deadlines[number] = time.monotonic() + self._timeout, inputs
             row = contextvars.copy_context().run(_attempt, self._work, inputs, number)
             if self._deadlines.pop(number, None) is None:
                 return
-            self._rows.put(row)
+            self._done(row)
+
+    def _done(self, row: Row) -> None:
+        self._finish(row)
+        self._count(finished=1)
+
+    def _count(self, finished: int) -> None:
+        with self._lock:
+            self.finished += finished
+            self.unfinished -= 1
+        if not self.unfinished:
+            self._all_done.set()
 
 
 def _attempt(work: Work, inputs: Mapping[str, Any], number: int) -> Row:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import closing
 from dataclasses import replace
 
 from pytest_llmops.engines import orders
-from pytest_llmops.engines.base import Progress
-from pytest_llmops.engines.events import Collector
+from pytest_llmops.engines.base import Journal, Progress
+from pytest_llmops.engines.driving import Drive
 from pytest_llmops.engines.text import one_line
 from pytest_llmops.engines.workers import Launcher
 from pytest_llmops.records.run import RunRequest, RunResult
@@ -31,35 +29,26 @@ class LocalEngine:
         """Start the server and have it import promptflow, without waiting for it."""
         self._launcher.warm_up()
 
-    def run(self, request: RunRequest, progress: Progress | None = None) -> RunResult:
+    def run(
+        self, request: RunRequest, *, journal: Journal | None = None, progress: Progress | None = None
+    ) -> RunResult:
         """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
-        begun = time.monotonic()
+        drive = Drive(request, journal, progress)
+        result = _redacted(self._run(request, drive, track=journal is not None), request)
+        if journal is not None:
+            journal.conclude(result, drive.tally.reads)
+        return result
+
+    def _run(self, request: RunRequest, drive: Drive, *, track: bool) -> RunResult:
         try:
-            order = orders.encode(orders.from_here(request))
+            order = orders.encode(orders.from_here(request, track=track))
         except Exception as problem:
-            return _failed(f"the rows can't be handed to another process: {one_line(problem)}", begun)
-        collector = Collector(progress)
+            return drive.tally.failed(f"the rows can't be handed to another process: {one_line(problem)}")
         warm = request.flow.kind != "callable"
         try:
-            # A server that dies while it is asked starts no worker; the next one does.
-            _ = self._work(order, collector, warm=warm) or self._closed or self._work(order, collector, warm=warm)
+            return drive.through(lambda: self._launcher.launch(warm=warm), order, lambda: self._closed)
         except OSError as problem:
-            return _failed(f"no worker process could be started: {problem}", begun)
-        if self._closed:
-            collector.add({"event": "died", "how": "was ended with its engine", "last_output": ""})
-        return _redacted(collector.result(time.monotonic() - begun), request)
-
-    def _work(self, order: bytes, collector: Collector, *, warm: bool) -> bool:
-        """Have a worker carry out an order; tell whether there was anything to be heard of it."""
-        heard = False
-        with closing(self._launcher.launch(warm=warm)) as worker:
-            worker.tell(order)
-            for event in worker.events():
-                heard = True
-                collector.add(event)
-                if collector.complete:
-                    break
-        return heard
+            return drive.break_off(f"could not be started ({problem})")
 
     def close(self) -> None:
         """End every process of this engine, including runs under way."""
@@ -75,10 +64,6 @@ def _launcher(fork: bool) -> Launcher:
     from pytest_llmops.engines.spawning import Spawner
 
     return Spawner()
-
-
-def _failed(error: str, begun: float) -> RunResult:
-    return RunResult(status="Failed", error=error, duration=time.monotonic() - begun)
 
 
 def _redacted(result: RunResult, request: RunRequest) -> RunResult:

@@ -17,18 +17,22 @@ _LENGTH = struct.Struct(">Q")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A run, and what its flow sees of the process that asked for it: environment and import path."""
+    """A run, and what its flow sees of the process that asked for it: environment and import path.
+
+    ``track`` has the worker tell what the flow reads.
+    """
 
     request: RunRequest
     environment: Mapping[str, str] = field(repr=False)
     import_path: tuple[str, ...]
+    track: bool = False
 
 
-def from_here(request: RunRequest) -> Order:
+def from_here(request: RunRequest, *, track: bool = False) -> Order:
     """Make an order with the environment and import path of this process, as they are now."""
     here = os.getcwd()
     import_path = tuple(os.path.join(here, entry) for entry in sys.path)
-    return Order(request=request, environment=dict(os.environ), import_path=import_path)
+    return Order(request=request, environment=dict(os.environ), import_path=import_path, track=track)
 
 
 def encode(order: Order) -> bytes:

@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import BinaryIO
 
+SCRATCH = "run"
+"""Folder of a run's own files, in the private folder of a process that was started for it alone."""
 _TAIL = 4096
 _LONGEST = 200
 

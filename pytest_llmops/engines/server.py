@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_llmops.engines import events
+from pytest_llmops.engines.marks import read_marks
 from pytest_llmops.engines.process import describe_exit, end_group, last_output, redirect_standard_streams
 from pytest_llmops.engines.promptflow.setup import preload
 from pytest_llmops.engines.worker import work
@@ -79,7 +80,7 @@ class Server:
             try:
                 self._fork(channel)
             except OSError as problem:
-                _tell(channel, f"could not be started ({problem.strerror})")
+                _tell(channel, events.died(f"could not be started ({problem.strerror})"))
                 channel.close()
         return bool(command)
 
@@ -133,15 +134,16 @@ class Server:
                 continue
             end_group(pid)
             worker = self._workers.pop(pid)
-            _tell(worker.channel, describe_exit(os.waitstatus_to_exitcode(status)), last_output(worker.log))
+            how = describe_exit(os.waitstatus_to_exitcode(status))
+            _tell(worker.channel, events.died(how, last_output(worker.log), read_marks(worker.scratch)))
             worker.close()
             shutil.rmtree(worker.scratch, ignore_errors=True)
 
 
-def _tell(channel: socket.socket, how: str, last_output: str = "") -> None:
+def _tell(channel: socket.socket, death: bytes) -> None:
     """Tell the engine how a worker ended. After a summary it does not listen any more."""
     with contextlib.suppress(OSError):
-        channel.sendall(events.died(how, last_output))
+        channel.sendall(death)
 
 
 @contextlib.contextmanager

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 from weakref import WeakSet
 
 from pytest_llmops.engines.events import Event, decode, died
-from pytest_llmops.engines.process import describe_exit, end_group, last_output
+from pytest_llmops.engines.marks import read_marks
+from pytest_llmops.engines.process import SCRATCH, describe_exit, end_group, last_output
 from pytest_llmops.engines.workers import CLOSED, python_command
 
 
@@ -31,22 +34,37 @@ class SpawnedWorker:
             start_new_session=True,
         )
         self._input, self._output = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
+        self._heard: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        # There is no waiting for a pipe with a time limit that works everywhere, but there is for a queue.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
-    def tell(self, order: bytes) -> None:
-        """Send the order. That a worker is dead already shows in its events."""
+    def tell(self, message: bytes) -> None:
+        """Send the order or a command. That a worker is dead already shows in its events."""
         with contextlib.suppress(OSError):
-            self._input.write(order)
+            self._input.write(message)
             self._input.flush()
 
-    def events(self) -> Iterator[Event]:
-        """Yield what the worker tells, until it ends, and how it ended."""
-        yield from map(decode, self._output)
+    def listen(self, patience: float) -> Sequence[Event] | None:
+        """Return what the worker told by now: nothing after ``patience`` seconds of silence, None when it has ended."""
+        try:
+            event = self._heard.get(timeout=patience)
+        except queue.Empty:
+            return ()
+        return None if event is None else (event,)
+
+    def _read(self) -> None:
+        """Put into the queue what the worker tells, then how it ended, then None."""
+        for line in self._output:
+            self._heard.put(decode(line))
         how = describe_exit(self._process.wait())
         end_group(self._process.pid)
-        yield decode(died(how, last_output(self._log)))
+        under_way = read_marks(Path(self._home.name) / SCRATCH)
+        self._heard.put(decode(died(how, last_output(self._log), under_way).strip()))
+        self._heard.put(None)
 
     def kill(self) -> None:
-        """End the process and what it started. Its streams stay open for whoever reads them."""
+        """End the process and what it started. Its last event tells how it ended."""
         # Once its exit code was fetched, the process's number may belong to another one.
         if self._process.returncode is None:
             end_group(self._process.pid)
@@ -56,6 +74,7 @@ class SpawnedWorker:
         """End the worker, if it has not ended."""
         self.kill()
         self._process.wait()
+        self._reader.join()
         for stream in (self._output, self._log):
             stream.close()
         with contextlib.suppress(OSError):

@@ -26,6 +26,11 @@ def one_line(problem: BaseException) -> str:
     return f"({type(problem).__name__}) {message}".rstrip()
 
 
+def aggregation_timeout(seconds: float) -> str:
+    """Say that the metrics took too long to compute."""
+    return f"the aggregation did not finish within {seconds:g} seconds"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint at the known word that is closest to a wrong one, to be put at the end of a message."""
     hint = suggest.did_you_mean(word, known)

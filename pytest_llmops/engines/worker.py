@@ -1,6 +1,6 @@
 """Executes one run in a process that exists for nothing else, and tells how it goes, event by event.
 
-Forked from the warm server, or started afresh where processes can't fork.
+Forked from the warm server, or started afresh where processes can't fork. It loads the flow, then does as it is told.
 """
 
 from __future__ import annotations
@@ -10,81 +10,173 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pytest_llmops.engines import events, orders
+from pytest_llmops.engines import commands, events, orders
+from pytest_llmops.engines.commands import Command
 from pytest_llmops.engines.environment import placeholders
 from pytest_llmops.engines.executor import Aggregation, Executor
 from pytest_llmops.engines.lines import run_lines
-from pytest_llmops.engines.process import end_this_process, redirect_standard_streams
-from pytest_llmops.engines.text import one_line
+from pytest_llmops.engines.marks import Marks
+from pytest_llmops.engines.orders import Order
+from pytest_llmops.engines.process import SCRATCH, end_this_process, redirect_standard_streams
+from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
+from pytest_llmops.engines.text import aggregation_timeout, one_line
 from pytest_llmops.errors import LLMOpsError, RunError
 from pytest_llmops.records.experiment import Flow
-from pytest_llmops.records.run import Row, RunRequest
+from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
+
+if TYPE_CHECKING:
+    from pytest_llmops.cassettes import Recorder
+
+Commands = queue.SimpleQueue[Command]
+Emit = Callable[[bytes], None]
 
 
 def work(source: BinaryIO, sink: BinaryIO, scratch: Path) -> None:
-    """Read one order and execute it, writing events. ``scratch`` is an empty folder for this run alone.
+    """Read one order and carry it out, writing events. ``scratch`` is an empty folder for this run alone.
 
     The process ends when ``source`` closes: then nobody waits for the result any more.
     """
+    emit = _writer(sink)
+    emit(events.hello(os.getpid()))
     order = orders.decode(source)
-    threading.Thread(target=_end_when_closed, args=(source,), daemon=True).start()
+    told: Commands = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(source, told), daemon=True).start()
     os.environ.clear()
     os.environ.update(order.environment)
     sys.path[:] = order.import_path
     importlib.invalidate_caches()
-    for event in _run(order.request, scratch):
-        sink.write(event)
-        sink.flush()
+    _run(order, scratch, told, emit)
 
 
-def _end_when_closed(source: BinaryIO) -> None:
-    source.read(1)
+def _writer(sink: BinaryIO) -> Emit:
+    """Return a function that writes one event, whole, from whatever thread."""
+    lock = threading.Lock()
+
+    def emit(event: bytes) -> None:
+        with lock:
+            sink.write(event)
+            sink.flush()
+
+    return emit
+
+
+def _listen(source: BinaryIO, told: Commands) -> None:
+    for line in source:
+        told.put(commands.decode(line))
     end_this_process()
 
 
-def _run(request: RunRequest, scratch: Path) -> Iterator[bytes]:
-    """Execute a run and yield its events. LLM calls are intercepted from before the flow is loaded."""
-    from pytest_llmops.cassettes import install
-
-    recorder, error, aggregation = None, None, None
+def _run(order: Order, scratch: Path, told: Commands, emit: Emit) -> None:
+    """Execute a run and emit its events. LLM calls are intercepted from before the flow is loaded."""
+    request, recorder, reads = order.request, None, NO_READS
+    error, aggregation = None, None
     try:
         os.chdir(request.flow.folder)
         for name, value in placeholders(request.llm.mode).items():
             os.environ.setdefault(name, value)
-        recorder = install(request.llm)
-        try:
-            aggregation = yield from _execute(request, scratch)
-        finally:
-            recorder.close()
+        with _intercepted(request) as recorder:
+            tracker = _tracker(order, scratch)
+            aggregation = _Run(request, scratch, emit, recorder, tracker).follow(told)
+            reads = tracker.new()
     except (Exception, SystemExit) as problem:
         error = str(problem) if isinstance(problem, LLMOpsError) else one_line(problem)
-    yield events.summary(
-        error=error,
-        aggregation=aggregation,
-        llm_calls=recorder.calls if recorder else 0,
-        misses=recorder.misses if recorder else (),
-    )
+    calls, misses = (recorder.calls, recorder.misses) if recorder else (0, ())
+    if error is None and aggregation is None:
+        emit(events.spent(llm_calls=calls, misses=misses))
+    else:
+        emit(events.summary(error=error, aggregation=aggregation, llm_calls=calls, misses=misses, reads=reads))
 
 
-def _execute(request: RunRequest, scratch: Path) -> Generator[bytes, None, Aggregation]:
-    executor = _executor_for(request.flow, scratch)
-    lines = executor.prepare(request)
-    yield events.started(lines)
-    completed = []
-    for done in run_lines(executor.run_line, lines, concurrency=request.concurrency, timeout=executor.line_timeout):
-        row, event = _encoded(done)
-        if not row.failed:
-            completed.append(row.line_number)
-        yield event
-    return _aggregate(executor, sorted(completed))
+def _tracker(order: Order, scratch: Path) -> Tracker:
+    """Begin to track what the flow reads, where the order says so."""
+    if not order.track:
+        return NoTracker()
+    flow = order.request.flow
+    in_context = flow.kind in ("dag", "flex")
+    ignored = [scratch.parent]
+    tracker = ReadTracker(flow.folder, in_context=in_context, environment=order.environment, ignored=ignored)
+    tracker.start()
+    return tracker
 
 
-def _executor_for(flow: Flow, scratch: Path) -> Executor:
+@contextmanager
+def _intercepted(request: RunRequest) -> Iterator[Recorder]:
+    """Count, record or replay LLM calls; those that are really made are limited, and repeated where that may help."""
+    from pytest_llmops import cassettes, throttle
+
+    llm = request.llm
+    with ExitStack() as until_end:
+        if llm.mode != "replay":
+            limit = throttle.install(llm.limit or None, limit=request.concurrency, retries=llm.retries)
+            until_end.callback(limit.close)
+        recorder = cassettes.install(llm)
+        until_end.callback(recorder.close)
+        yield recorder
+
+
+class _Run:
+    """The flow of the order, loaded, with its lines."""
+
+    def __init__(self, request: RunRequest, scratch: Path, emit: Emit, recorder: Recorder, tracker: Tracker) -> None:
+        self._emit = emit
+        self._recorder = recorder
+        self._tracker = tracker
+        self._lock = threading.Lock()
+        self._executor = _executor_for(request.flow, scratch, tracker)
+        self._lines = dict(self._executor.prepare(request))
+        self._marks = Marks(scratch, list(self._lines))
+
+    def follow(self, told: Commands) -> Aggregation | None:
+        """Do as told until the metrics are computed. Returns None where another worker has to go on."""
+        executor, lines = self._executor, self._lines
+        self._emit(
+            events.started(list(lines.items()), line_timeout=executor.line_timeout, aggregates=executor.aggregates)
+        )
+        while True:
+            command = told.get()
+            if command["command"] == "restore":
+                for number, contribution in command["lines"]:
+                    executor.restore((number, lines[number]), contribution)
+            elif command["command"] == "execute":
+                batch = [(number, lines[number]) for number in command["numbers"]]
+                at_once, timeout = command["concurrency"], executor.line_timeout
+                if run_lines(self._work, batch, self._finish, concurrency=at_once, timeout=timeout) < len(batch):
+                    return None
+            else:
+                return _aggregate(executor, command["completed"])
+
+    def _work(self, inputs: Mapping[str, Any], number: int) -> Row:
+        self._marks.set(number)
+        return self._executor.run_line(inputs, number)
+
+    def _finish(self, row: Row) -> None:
+        # Whatever kills this process later, this line is told of, with all that was read by now, and is not to blame.
+        with self._lock:
+            self._emit(self._event(row))
+        self._marks.clear(row.line_number)
+
+    def _event(self, row: Row) -> bytes:
+        """Encode a row; an output that JSON can't hold makes it a failed row."""
+        try:
+            return events.finished(Outcome(row=row, aggregation=self._contribution(row)), self._tracker.new())
+        except (TypeError, ValueError) as problem:
+            error = f"The output is not JSON serializable: {one_line(problem)}"
+            return events.finished(Outcome(row=replace(row, output=None, error=error)))
+
+    def _contribution(self, row: Row) -> str | None:
+        if self._recorder.misses:
+            # A line that got no answer may not say so; nobody may take it for one that did.
+            return None
+        return self._executor.contribution(row.line_number) if self._executor.aggregates and not row.failed else ""
+
+
+def _executor_for(flow: Flow, scratch: Path, tracker: Tracker) -> Executor:
     """Make the executor of a flow. ``scratch`` is an empty folder that lasts as long as the run.
 
     Raises:
@@ -93,7 +185,7 @@ def _executor_for(flow: Flow, scratch: Path) -> Executor:
     if flow.kind == "callable":
         from pytest_llmops.engines.function.executor import FunctionExecutor
 
-        return FunctionExecutor()
+        return FunctionExecutor(tracker.paused)
     from pytest_llmops.engines.promptflow.setup import preload
 
     try:
@@ -102,16 +194,7 @@ def _executor_for(flow: Flow, scratch: Path) -> Executor:
         raise RunError(f"{flow.kind} flows need prompt flow, which can't be imported: {problem}") from problem
     from pytest_llmops.engines.promptflow.executor import PromptflowExecutor
 
-    return PromptflowExecutor(scratch)
-
-
-def _encoded(row: Row) -> tuple[Row, bytes]:
-    """Encode a row; an output that JSON can't hold makes it a failed row."""
-    try:
-        return row, events.finished(row)
-    except (TypeError, ValueError) as problem:
-        row = replace(row, output=None, error=f"The output is not JSON serializable: {one_line(problem)}")
-        return row, events.finished(row)
+    return PromptflowExecutor(scratch, tracker.paused)
 
 
 def _aggregate(executor: Executor, completed: Collection[int]) -> Aggregation:
@@ -128,7 +211,7 @@ def _aggregate(executor: Executor, completed: Collection[int]) -> Aggregation:
     try:
         return outcome.get(timeout=executor.line_timeout)
     except queue.Empty:
-        return Aggregation(error=f"the aggregation did not finish within {executor.line_timeout:g} seconds")
+        return Aggregation(error=aggregation_timeout(executor.line_timeout))
 
 
 def main() -> None:
@@ -138,7 +221,7 @@ def main() -> None:
     """
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     redirect_standard_streams(log=2)
-    scratch = Path.cwd() / "run"
+    scratch = Path.cwd() / SCRATCH
     scratch.mkdir()
     work(source, sink, scratch)
     # Threads of lines that never end would keep a regular exit waiting.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,11 +21,14 @@ CLOSED = "the engine is closed"
 class Worker(Protocol):
     """A process that executes one run."""
 
-    def tell(self, order: bytes) -> None:
-        """Send the encoded order. That a worker is dead already shows in its events."""
+    def tell(self, message: bytes) -> None:
+        """Send the encoded order or a command. That a worker is dead already shows in its events."""
 
-    def events(self) -> Iterator[Event]:
-        """Yield what the worker tells, until it ends."""
+    def listen(self, patience: float) -> Sequence[Event] | None:
+        """Return what the worker told by now: nothing after ``patience`` seconds of silence, None when it has ended."""
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does. Its last event tells how it ended."""
 
     def close(self) -> None:
         """End the worker, if it has not ended."""

@@ -32,7 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_llmops.plugin.settings import read_settings
 
     config.addinivalue_line("markers", "llmops(experiment): run the test once for each cell of an experiment.yaml")
-    config.stash[RUNTIME] = runtime = Runtime(config, read_settings(config, os.environ))
+    settings = read_settings(config, os.environ)
+    if settings["plan"]:
+        from pytest_llmops.plugin.planning import Planner
+
+        runtime: Runtime = Planner(config, settings)
+        config.pluginmanager.register(runtime, "llmops-plan")
+    else:
+        runtime = Runtime(config, settings)
+    config.stash[RUNTIME] = runtime
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Results(config, runtime), "llmops-results")
 
@@ -40,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if runtime := config.stash.get(RUNTIME, None):
         runtime.stop()
-        runtime.remove_store()
+        runtime.clean_up()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -97,6 +105,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["llmops_planned"] = runtime.planned()
         session.config.workeroutput["llmops_marked"] = runtime.marked
         session.config.workeroutput["llmops_unmatched_thresholds"] = runtime.unmatched_thresholds()
+        session.config.workeroutput["llmops_troubles"] = runtime.troubles()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -117,7 +126,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput["llmops_store"] = str(node.config.stash[RUNTIME].store_folder())
+    runtime = node.config.stash[RUNTIME]
+    node.workerinput["llmops_store"] = str(runtime.store_folder())
+    node.workerinput["llmops_llm_limit"] = runtime.llm_limit()
+    node.workerinput["llmops_begun"] = runtime.begun
 
 
 @pytest.hookimpl(optionalhook=True)

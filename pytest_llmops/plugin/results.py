@@ -23,6 +23,7 @@ CONFIGURATION_ERROR = "llmops_configuration_error"
 PLANNED = "llmops_planned"
 MARKED = "llmops_marked"
 UNMATCHED = "llmops_unmatched_thresholds"
+TROUBLES = "llmops_troubles"
 
 _PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai")
 
@@ -58,6 +59,7 @@ class Results:
         self._answered: set[str] = set()
         self._configuration_errors: list[str] = []
         self._lines: list[str] = []
+        self._troubles: dict[str, None] = {}
 
     def refuse_thresholds(self, names: list[str]) -> str:
         """Note that thresholds of the command line belong to no experiment, and return the message that says so."""
@@ -87,15 +89,17 @@ class Results:
         self._planned |= output.get(PLANNED, {})
         self._marked.update(output.get(MARKED, []))
         self.refuse_thresholds(output.get(UNMATCHED, []))
+        self._troubles |= dict.fromkeys(output.get(TROUBLES, []))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
         self._runtime.stop()
         self._planned |= self._runtime.planned()
         self._marked.update(self._runtime.marked)
+        self._troubles |= dict.fromkeys(self._runtime.troubles())
         if self._configuration_errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if self._config.option.collectonly:
+        if self._config.option.collectonly or self._runtime.settings["plan"]:
             return (yield)
         if self._planned or self._gates or self._configuration_errors:
             self._finish(session, exitstatus)
@@ -117,7 +121,7 @@ class Results:
         report = self._make_report(exitstatus)
         try:
             write_reports(report, self._folder())
-            self._lines = summary_lines(report)
+            self._lines = [*self._troubles, *summary_lines(report)]
         except LLMOpsError as error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             self._lines = [str(error)]

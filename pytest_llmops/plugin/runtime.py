@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,15 @@ import pytest
 if TYPE_CHECKING:
     from pytest_llmops.engines.base import Engine
     from pytest_llmops.judging import Judge
+    from pytest_llmops.ledger import Ledger
     from pytest_llmops.plan import CellPlan
     from pytest_llmops.plugin.settings import Settings
     from pytest_llmops.records.gate import CellResult, Demand, GateResult
     from pytest_llmops.session import Session
+    from pytest_llmops.throttle import LimitServer
+
+
+_ALWAYS_SHOWN = ("llm", "concurrency", "report-dir")
 
 
 class LLMOpsWarning(pytest.PytestWarning):
@@ -39,14 +45,19 @@ class Runtime:
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._store_folder: Path | None = None
+        self._ledger: Ledger | None = None
+        self._limit: LimitServer | None = None
         self._collected: set[Path] = set()
         self.marked: list[str] = []
+        self.begun: float = self._worker_input().get("llmops_begun", time.time())
 
     def header(self) -> str:
-        """Say the effective settings, and where those that are not defaults come from."""
+        """Say the settings that matter most, and all that are not defaults, with where they come from."""
         sources = self.settings.sources
-        shown = self.settings.described().items()
-        return "llmops: " + ", ".join(f"{n}={v} ({sources[n]})" if n in sources else f"{n}={v}" for n, v in shown)
+        shown = {n: v for n, v in self.settings.described().items() if n in sources or n in _ALWAYS_SHOWN}
+        return "llmops: " + ", ".join(
+            f"{n}={v} ({sources[n]})" if n in sources else f"{n}={v}" for n, v in shown.items()
+        )
 
     def plans(self, path: Path) -> tuple[CellPlan, ...]:
         """Load and plan an experiment file, once.
@@ -91,7 +102,7 @@ class Runtime:
 
         processes = int(self._worker_input().get("workercount", 1))
         at_once = max(1, max(2, os.cpu_count() or 2) // processes)
-        self._session = Session(self._started_engine(), Store(self.store_folder()), at_once=at_once)
+        self._session = Session(self._started_engine(), Store(self.store_folder()), self.ledger(), at_once=at_once)
         self._session.start(plans)
 
     def wait_for(self, item: pytest.Item) -> None:
@@ -118,6 +129,23 @@ class Runtime:
             self._judges[file] = Judge(self._plans[file], self.cell_result)
         return self._judges[file].decide(plan, demand)
 
+    def ledger(self) -> Ledger:
+        """Outcomes of earlier sessions."""
+        if self._ledger is None:
+            from pytest_llmops.ledger import Ledger
+
+            self._ledger = Ledger(
+                self._config.rootpath / str(self.settings["ledger"]),
+                read=not self.settings["no-cache"],
+                max_age=self.settings["max-age"],
+                begun=self.begun,
+            )
+        return self._ledger
+
+    def troubles(self) -> list[str]:
+        """Say what was wrong with the ledger, if anything was."""
+        return [] if self._ledger is None else list(self._ledger.troubles)
+
     def store_folder(self) -> Path:
         """Folder of this session's results, the same for all its processes."""
         if self._store_folder is None:
@@ -125,15 +153,30 @@ class Runtime:
             self._store_folder = Path(shared or tempfile.mkdtemp(prefix="llmops-"))
         return self._store_folder
 
+    def llm_limit(self) -> str:
+        """Address of the one limit on LLM calls of all processes of this session, empty where none is made."""
+        if self._worker_input() or self.settings["llm"] == "replay":
+            return str(self._worker_input().get("llmops_llm_limit", ""))
+        if self._limit is None:
+            from pytest_llmops.throttle import LimitServer
+
+            self._limit = LimitServer(self.settings["concurrency"])
+        return self._limit.address
+
     def stop(self) -> None:
         """End all work that is under way."""
         if self._session is not None:
             self._session.close()
         elif self._engine is not None:
             self._engine.close()
+        if self._ledger is not None:
+            self._ledger.close()
 
-    def remove_store(self) -> None:
-        """Delete this session's results, if this process owns them."""
+    def clean_up(self) -> None:
+        """Give up what this process owns on behalf of the session: its limit on LLM calls, and its results."""
+        if self._limit is not None:
+            self._limit.close()
+            self._limit = None
         if self._store_folder is not None and not self._worker_input():
             shutil.rmtree(self._store_folder, ignore_errors=True)
 
@@ -143,8 +186,11 @@ class Runtime:
         # However early this session ends, nobody may take an earlier session's decision for this one's.
         remove_decision(self.settings.report_dir(self._config.rootpath))
         requests = (request for plan in plans for request in plan.requests)
-        if any(request.flow.kind != "callable" for request in requests):
+        if any(request.flow.kind != "callable" for request in requests) and not self._are_known(plans):
             self._started_engine().warm_up()
+
+    def _are_known(self, plans: Sequence[CellPlan]) -> bool:
+        return all(self.ledger().explain(plan.request).reused for plan in plans)
 
     def _load(self, path: Path) -> tuple[CellPlan, ...]:
         from pytest_llmops.plan import override, plan
@@ -167,7 +213,7 @@ class Runtime:
         return plan(
             replace(experiment, thresholds=override(experiment.thresholds, given)),
             path=self._name(path),
-            options=self.settings.options(recording=self.store_folder().name),
+            options=self.settings.options(recording=self.store_folder().name, llm_limit=self.llm_limit()),
         )
 
     def _started_engine(self) -> Engine:

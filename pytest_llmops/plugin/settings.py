@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_llmops.durations import format_duration, parse_duration
+
 if TYPE_CHECKING:
     from pytest_llmops.plan import Options
     from pytest_llmops.records.experiment import Threshold
@@ -27,6 +29,10 @@ def _count(raw: str) -> int:
     return number
 
 
+def _number(raw: str) -> int:
+    return 0 if raw == "0" else _count(raw)
+
+
 def _mode(raw: str) -> str:
     if raw not in LLM_MODES:
         raise ValueError
@@ -41,13 +47,14 @@ def _flag(raw: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``name`` is as in ``--llmops-<name>``; ``grammar`` says what ``parse`` takes."""
+    """One setting, ``--llmops-<name>``. ``grammar`` says what ``parse``, the inverse of ``show``, takes."""
 
     name: str
     help: str
     default: Any = None
     parse: Callable[[str], Any] = _text
     grammar: str = "text"
+    show: Callable[[Any], str] = str
 
     @property
     def key(self) -> str:
@@ -60,8 +67,20 @@ SETTINGS = (
     Setting("env", "Environment: overlay experiment.<ENV>.yaml is laid over each experiment.yaml"),
     Setting("variants", "Variants to run: all, defaults, or a comma-separated list of globs"),
     Setting("llm", "Where LLM answers come from: live, replay, record or auto", "replay", _mode, "|".join(LLM_MODES)),
-    Setting("concurrency", "Rows of one run that are under way at once", 16, _count, "a positive number"),
+    Setting("llm-retries", "Repetitions of an LLM call that was refused or lost", 5, _number, "a number, 0 or more"),
+    Setting("concurrency", "LLM calls at once in all, and rows at once in each run", 16, _count, "a positive number"),
     Setting("max-rows", "Use only the first N rows of every dataset", None, _count, "a positive number"),
+    Setting("ledger", "Folder of the ledger: outcomes of earlier sessions, which are reused", ".llmops"),
+    Setting("no-cache", "Execute everything anew, whatever the ledger has", False, _flag, "true|false"),
+    Setting(
+        "max-age",
+        "Reuse nothing that is older, such as 12h or 7d",
+        None,
+        parse_duration,
+        "a duration such as 7d",
+        format_duration,
+    ),
+    Setting("plan", "Say what would be run and what reused, and run nothing", False, _flag, "true|false"),
     Setting("report-dir", "Folder for the reports", "reports"),
     Setting("strict", "Treat warnings about experiment files as errors", False, _flag, "true|false"),
 )
@@ -78,8 +97,11 @@ class Settings:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
-    def options(self, recording: str) -> Options:
-        """Return the part of the settings that shapes the work, for a session of the name ``recording``."""
+    def options(self, *, recording: str, llm_limit: str) -> Options:
+        """Return the part of the settings that shapes the work, for a session of the name ``recording``.
+
+        ``llm_limit`` is the address of the limit on its LLM calls.
+        """
         from pytest_llmops.plan import Options
 
         return Options(
@@ -88,6 +110,8 @@ class Settings:
             max_rows=self["max-rows"],
             variants=self["variants"],
             recording=recording,
+            llm_retries=self["llm-retries"],
+            llm_limit=llm_limit,
         )
 
     def report_dir(self, root: Path) -> Path:
@@ -96,7 +120,8 @@ class Settings:
 
     def described(self) -> dict[str, str]:
         """Settings as text by name, without those that are not set."""
-        return {name: str(value) for name, value in self.values.items() if value not in (None, False)}
+        given = ((setting, self.values[setting.name]) for setting in SETTINGS)
+        return {setting.name: setting.show(value) for setting, value in given if value not in (None, False)}
 
 
 def add_options(parser: pytest.Parser) -> None:

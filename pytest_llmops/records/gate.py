@@ -72,7 +72,8 @@ class GateResult:
     ``name`` is the item's name without brackets (``matcher.f1``, ``run``). ``rule`` is the rule's text, empty for
     integrity and report-only items. ``n`` is the number of rows that the value rests on. ``blocking`` is false where
     the verdict is reported but can't close the gate (severity ``warn``, or a variant that is not required).
-    ``reason`` is one line; ``details`` are further lines for people (worst rows, other metrics).
+    ``reason`` is one line; ``details`` are further lines for people (worst rows, other metrics). ``recorded`` is set
+    where the verdict rests on reused outcomes: the Unix time at which the oldest of them was first seen.
     """
 
     experiment: str
@@ -85,6 +86,7 @@ class GateResult:
     blocking: bool = True
     reason: str = ""
     details: tuple[str, ...] = ()
+    recorded: float | None = None
 
     @property
     def item(self) -> str:

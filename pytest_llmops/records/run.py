@@ -30,11 +30,17 @@ class LLM:
 
     ``recording`` names the session that records, one name over all its processes: in mode ``record`` it is how they
     know which answers are of this session. Without one, each process is a recording of its own.
+
+    ``retries`` is how often a call that fails for want of capacity, a fault of the service or of the network is made
+    again at most. ``limit`` is the address of what limits the calls under way over all runs of a session; without one,
+    a run has a limit of its own, its ``concurrency``.
     """
 
     mode: LLMMode = "live"
     cassette: Path | None = None
     recording: str = ""
+    retries: int = 5
+    limit: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,8 @@ class RunRequest:
 
     For a chained run (an evaluation), ``run_outputs`` holds the parent's completed rows, each with ``line_number``,
     and ``run_inputs`` the parent's own data, file or rows: what ``${run.outputs.x}`` and ``${run.inputs.x}`` read.
-    ``concurrency`` is the number of lines that run at once, ``line_timeout`` is in seconds.
+    ``concurrency`` is the number of lines that run at once, ``line_timeout`` is in seconds. ``repeat`` tells runs
+    apart that are the same but for being another sample of what the flow may answer.
     """
 
     flow: Flow
@@ -58,6 +65,11 @@ class RunRequest:
     concurrency: int = 16
     max_rows: int | None = None
     line_timeout: float = 600.0
+    repeat: int = 0
+
+
+Line = tuple[int, Mapping[str, Any]]
+"""Number and inputs of one row, after column mapping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +85,7 @@ class Tokens:
 class Row:
     """Outcome of one line: an output, or an error. ``inputs`` are the flow's inputs after mapping.
 
-    ``duration`` is in seconds.
+    ``duration`` is in seconds. ``recorded`` is set where the outcome is reused: the Unix time it was first seen at.
     """
 
     line_number: int
@@ -82,11 +94,39 @@ class Row:
     error: str | None = None
     duration: float = 0.0
     tokens: Tokens = field(default_factory=Tokens)
+    recorded: float | None = None
 
     @property
     def failed(self) -> bool:
         """True where the line gave no output."""
         return self.output is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reads:
+    """What a flow read beside what its request names, so its outcomes depend on it too.
+
+    ``files`` maps paths, relative to the flow's folder, to the SHA-256 of what they hold; ``variables`` maps names of
+    environment variables to the SHA-256 of their values. None stands for one that was looked for and is not there.
+    """
+
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+
+
+NO_READS = Reads()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished line, with what another process needs of it to go on in its place.
+
+    ``aggregation`` is JSON text of what the line contributes to the metrics beyond its output, empty where that is
+    nothing, and None where it can't be put into JSON: then only the process that executed the line can use it.
+    """
+
+    row: Row
+    aggregation: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +143,8 @@ class RunResult:
     """Outcome of one run, row by row. ``Failed`` means that no row could run, and ``error`` says why.
 
     ``aggregation_error`` is set where rows ran but the metrics could not be computed. ``metrics`` holds what the flow
-    logged, unchanged (numbers, but also text, booleans, NaN). ``duration`` is in seconds, wall clock.
+    logged, unchanged (numbers, but also text, booleans, NaN). ``duration`` is in seconds, wall clock. ``recorded`` is
+    set where the whole run is reused: the Unix time its metrics were computed at.
     """
 
     status: RunStatus
@@ -114,6 +155,7 @@ class RunResult:
     duration: float = 0.0
     llm_calls: int = 0
     misses: tuple[CassetteMiss, ...] = ()
+    recorded: float | None = None
 
     @property
     def completed(self) -> tuple[Row, ...]:
@@ -124,3 +166,18 @@ class RunResult:
     def failed(self) -> tuple[Row, ...]:
         """Rows that gave none."""
         return tuple(row for row in self.rows if row.failed)
+
+    @property
+    def reused(self) -> tuple[Row, ...]:
+        """Rows whose outcome an earlier session found out."""
+        return tuple(row for row in self.rows if row.recorded is not None)
+
+    @property
+    def oldest(self) -> float | None:
+        """Unix time at which the oldest of what is reused was recorded; None where nothing is reused."""
+        return earliest(self.recorded, *(row.recorded for row in self.rows))
+
+
+def earliest(*times: float | None) -> float | None:
+    """Return the earliest of the times that are known; None where none is."""
+    return min((time for time in times if time is not None), default=None)

@@ -10,6 +10,7 @@ from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports import markdown
+from pytest_llmops.reports.ages import reuse_note, reuse_text
 from pytest_llmops.reports.text import neutralise, one_line
 from pytest_llmops.reports.verdicts import decision_line, experiments, figure, headline, is_weaker
 
@@ -21,9 +22,7 @@ _LIMIT = 1000
 
 def failure_text(gate: GateResult) -> str:
     """Say why a gate failed: verdict and numbers on the first line, then the reason, then the rows behind it."""
-    lines = [headline(gate)]
-    if gate.reason:
-        lines.append(one_line(gate.reason, _LIMIT))
+    lines = [headline(gate), *(one_line(text, _LIMIT) for text in (gate.reason, reuse_note(gate)) if text)]
     for detail in gate.details:
         lines += (f"  {line}"[:_LIMIT] for line in neutralise(detail).split("\n"))
     return "\n".join(lines)
@@ -36,6 +35,8 @@ def summary_lines(report: Report) -> list[str]:
         lines += [one_line(f"{name} ({path})" if name != path else path, _WIDTH), *_table(report, path), ""]
     if any(gate.verdict == "FAIL" and is_weaker(gate) for gate in report.gates):
         lines.append("(FAIL) does not close the gate")
+    if reused := reuse_text(report):
+        lines.append(f"reused: {reused}")
     folder = report.settings.get("report-dir")
     if folder:
         lines.append(one_line(f"reports: {folder}/{markdown.FILE}", _LIMIT))

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.records.gate import GateResult
 from pytest_llmops.records.report import Report
+from pytest_llmops.reports.ages import iso_time, reuse_of
 from pytest_llmops.reports.results import ordered
 from pytest_llmops.reports.text import one_line
 from pytest_llmops.reports.verdicts import LIMITS, headline
@@ -22,6 +23,7 @@ FILE = "gate.json"
 def document(report: Report) -> dict[str, Any]:
     """Turn the decision of a report into JSON values."""
     report = ordered(report)
+    reuse = reuse_of(report)
     values = {
         "schema_version": SCHEMA_VERSION,
         "created": report.created,
@@ -29,6 +31,7 @@ def document(report: Report) -> dict[str, Any]:
         "reasons": [one_line(reason, 400) for reason in report.decision.reasons],
         "counts": dict(sorted(report.decision.counts.items())),
         "settings": {name: report.settings[name] for name in LIMITS if name in report.settings},
+        "recorded": reuse and {"oldest": iso_time(reuse.oldest), "rows": reuse.rows, "of": reuse.of},
         "gates": [_line(gate) for gate in report.gates],
     }
     encoded: dict[str, Any] = to_json(values)
@@ -45,4 +48,5 @@ def _line(gate: GateResult) -> dict[str, Any]:
         "n": gate.n,
         "blocking": gate.blocking,
         "reason": headline(gate),
+        "recorded": iso_time(gate.recorded) or None,
     }

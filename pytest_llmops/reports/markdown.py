@@ -8,6 +8,7 @@ from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
+from pytest_llmops.reports.ages import iso_time, reuse_of, reuse_text
 from pytest_llmops.reports.text import markdown_cell
 from pytest_llmops.reports.verdicts import LIMITS, decision_line, experiments, figure, headline, is_weaker
 
@@ -28,6 +29,8 @@ def summary(report: Report) -> str:
     ]
     blocks += [f"Settings: {markdown_cell(settings)}" if settings else ""]
     blocks += [f"Created: {markdown_cell(report.created)}" if report.created else ""]
+    if reuse := reuse_of(report):
+        blocks += [f"Reused: {reuse_text(report)} ({iso_time(reuse.oldest)})"]
     for path, name in experiments(report).items():
         blocks += _experiment(report, path, name)
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from pytest_llmops.records.gate import GateResult
+from pytest_llmops.reports.ages import reuse_note
 from pytest_llmops.reports.text import one_line, visible
 from pytest_llmops.reports.verdicts import figure, headline
 
@@ -40,11 +41,11 @@ def name_cell(nodeid: str) -> str:
 
 
 def extra_html(gate: GateResult) -> str:
-    """Return the details of a gate: its headline, its reason, and the rows behind it."""
-    reason = f"<p>{escape(visible(gate.reason))}</p>" if gate.reason else ""
+    """Return the details of a gate: its headline, its reason, the age of what it rests on, and the rows behind it."""
+    notes = "".join(f"<p>{escape(visible(text))}</p>" for text in (gate.reason, reuse_note(gate)) if text)
     rows = escape(visible("\n".join(gate.details)))
     details = f'<pre style="white-space: pre-wrap">{rows}</pre>' if gate.details else ""
-    return f"<p><strong>{escape(headline(gate))}</strong></p>{reason}{details}"
+    return f"<p><strong>{escape(headline(gate))}</strong></p>{notes}{details}"
 
 
 def _cell(key: str, text: str) -> str:

@@ -1,7 +1,7 @@
 """results.json: everything a session found out, from which it can be decided again with other thresholds.
 
-What differs between two sessions on the same inputs stands under the keys ``created`` and ``duration`` alone, so
-that a comparison can drop them. The order of everything else does not depend on what ran when, or where.
+What differs between two sessions on the same inputs stands under the keys ``created``, ``duration`` and ``recorded``
+alone, so that a comparison can drop them. The order of everything else does not depend on what ran when, or where.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 As in the template, ``inputs.*`` and ``outputs.*`` are those of the evaluation, ``flow_name`` is the evaluator, a
 variant node is a column, and ``<experiment>_result`` and ``<experiment>_metrics`` hold all evaluators of an
 experiment. The flow's own values are in ``run.inputs.*`` and ``run.outputs.*``. Rows that failed are rows too.
+``reused`` is the time from which the oldest reused outcome is that a line rests on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.records.gate import CellResult, Evaluation
 from pytest_llmops.records.report import Report
-from pytest_llmops.records.run import Row
+from pytest_llmops.records.run import Row, earliest
+from pytest_llmops.reports.ages import iso_time
 from pytest_llmops.reports.names import file_names
 from pytest_llmops.reports.results import ordered
 from pytest_llmops.reports.text import csv_cell, plain, visible
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).with_name("templates")
 _FIRST = ("flow", "dataset", "variant", "line_number")
 _GROUPS = ("inputs.", "outputs.", "run.inputs.", "run.outputs.")
-_LAST = ("n", "error", "flow_name", "exp_run", "stage", "experiment_name")
+_LAST = ("n", "error", "reused", "flow_name", "exp_run", "stage", "experiment_name")
 _NO_ROW = Row(line_number=-1, inputs={})
 _Line = dict[str, Any]
 
@@ -125,6 +127,7 @@ def _result(result: CellResult, evaluation: Evaluation, row: Row, score: Row) ->
         **_prefixed("run.inputs", row.inputs),
         **_prefixed("run.outputs", row.output),
         "error": _joined(result.run.error, row.error, evaluation.result.error or unscored, score.error),
+        "reused": iso_time(earliest(row.recorded, score.recorded)),
     }
     return _with_tail(line, result, evaluation.evaluator)
 
@@ -136,11 +139,13 @@ def _metrics(cells: Iterable[CellResult], evaluator: str) -> Iterator[_Line]:
         if evaluation is None:
             continue
         line = _place(result)
-        taken = {*line, "n", "error", "flow_name", "exp_run", *result.cell.variant.nodes}
+        taken = {*line, "n", "error", "reused", "flow_name", "exp_run", *result.cell.variant.nodes}
         for name, value in evaluation.result.metrics.items():
             line[f"metrics.{name}" if name in taken else name] = value
         error = _joined(result.run.error, evaluation.result.error, evaluation.result.aggregation_error)
-        yield _with_tail(line | {"n": len(evaluation.result.completed), "error": error}, result, evaluator)
+        reused = iso_time(earliest(result.run.oldest, evaluation.result.oldest))
+        line |= {"n": len(evaluation.result.completed), "error": error, "reused": reused}
+        yield _with_tail(line, result, evaluator)
 
 
 def _place(result: CellResult) -> _Line:

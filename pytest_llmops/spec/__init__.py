@@ -44,7 +44,7 @@ def load_experiment(
 
 
 def find_flow(text: str, *, base: Path, root: Path) -> Flow:
-    """Find and read a flow by itself: a flow folder, a ``.prompty`` file or ``module:function``.
+    """Find and read a flow by itself: a flow folder or its definition, a ``.prompty`` file or ``module:function``.
 
     Raises:
         ConfigurationError: where it is not there, or can't be read.

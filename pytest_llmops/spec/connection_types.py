@@ -35,6 +35,8 @@ _ALIASES = {
     (_OPEN_AI, "api_base"): "base_url",
 }
 _IDENTITY = ("name", "type", "connection_type")
+# Prompt flow's own form of a custom connection, where the block says which properties are secrets.
+_BLOCKS = ("configs", "secrets")
 
 
 class UnknownType(ValueError):
@@ -70,16 +72,19 @@ def connection_of(name: str, properties: Mapping[str, Any]) -> Connection:
         UnknownType: where there is no such type.
     """
     kind = connection_type(properties.get("connection_type") or properties.get("type") or _guess(properties))
+    configs, secrets = properties.get("configs") or {}, properties.get("secrets") or {}
+    plain = {key: value for key, value in properties.items() if key not in (*_IDENTITY, *_BLOCKS)}
     named = {
         property_name(kind, key): str(value)
-        for key, value in properties.items()
-        if key not in _IDENTITY and value is not None
+        for key, value in {**plain, **configs, **secrets}.items()
+        if value is not None
     }
+    hidden = {property_name(kind, key) for key in {**plain, **secrets} if key in secrets or is_secret(key)}
     return Connection(
         name=name,
         type=kind,
-        values={key: value for key, value in named.items() if not is_secret(key)},
-        secrets={key: value for key, value in named.items() if is_secret(key)},
+        values={key: value for key, value in named.items() if key not in hidden},
+        secrets={key: value for key, value in named.items() if key in hidden},
     )
 
 

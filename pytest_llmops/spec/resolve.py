@@ -12,6 +12,7 @@ from pytest_llmops.records.experiment import FlowKind
 from pytest_llmops.spec.suggest import did_you_mean
 
 _REMOTE = re.compile(r"azureml:([^:]+:[^:]+)?")
+_FLEX_KEY = re.compile(r"^entry\s*:", re.MULTILINE)
 ENTRY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 _FLOW_FILES: dict[str, FlowKind] = {
     "flow.dag.yaml": "dag",
@@ -67,7 +68,7 @@ class Paths:
         return text if text.isprintable() else repr(text)
 
     def flow(self, text: str) -> FlowPlace:
-        """Find a flow by folder, ``.prompty`` file or ``module:function``.
+        """Find a flow by folder, definition file, ``.prompty`` file or ``module:function``.
 
         Raises:
             NotFound: naming the places tried.
@@ -122,6 +123,10 @@ def _siblings(place: Path) -> list[str]:
 def _flow_at(place: Path) -> FlowPlace | None:
     if place.suffix == ".prompty":
         return FlowPlace("prompty", place, place.parent, place.stem) if os.path.isfile(place) else None
+    if place.suffix.lower() in (".yaml", ".yml") and place.is_file():
+        kind: FlowKind = "flex" if _FLEX_KEY.search(place.read_text(encoding="utf-8", errors="replace")) else "dag"
+        folder_says_it = place.name in _FLOW_FILES
+        return FlowPlace(kind, place, place.parent, place.parent.name if folder_says_it else place.name.split(".")[0])
     if not os.path.isdir(place):
         return None
     names = sorted(os.listdir(place))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pytest_llmops.records.experiment import RUN, GatePolicy, Require, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, Verdict
 from pytest_llmops.records.report import Decision
-from pytest_llmops.records.run import RunResult, Variant
+from pytest_llmops.records.run import RunResult, Variant, earliest
 from pytest_llmops.stats.integrity import evaluation_problems, metric_value, row_errors, run_problems
 from pytest_llmops.stats.rows import worst_rows
 
@@ -34,6 +34,7 @@ def judge_run(result: CellResult, policy: GatePolicy) -> GateResult:
         n=len(run.rows),
         reason="; ".join(problems) or f"{len(run.rows)} rows ran{failed}",
         details=tuple(row_errors(run.failed)[1:6]) if problems else (),
+        recorded=run.oldest,
     )
 
 
@@ -60,6 +61,7 @@ def judge_metric(result: CellResult, threshold: Threshold, policy: GatePolicy, *
         blocking=blocking and threshold.severity == "fail",
         reason=reason,
         details=details,
+        recorded=earliest(result.run.oldest, evaluation.result.oldest if evaluation else None),
     )
 
 
@@ -77,6 +79,7 @@ def report_evaluator(result: CellResult, evaluator: str, policy: GatePolicy) -> 
         n=len(evaluation.result.completed),
         blocking=False,
         reason="; ".join(problems) or f"no thresholds, reported only: {shown}",
+        recorded=earliest(result.run.oldest, evaluation.result.oldest),
     )
 
 

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
 from pytest_llmops.engines import events
 from pytest_llmops.engines.environment import placeholders, resolve_variables
+from pytest_llmops.engines.exact import exact_json
 from pytest_llmops.engines.executor import Aggregation
 from pytest_llmops.engines.text import did_you_mean, first_line, headline, one_line
 from pytest_llmops.errors import RunError
 from pytest_llmops.records.experiment import Connection
-from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Tokens
+from pytest_llmops.records.run import Outcome, Reads, Row, Tokens
 from pytest_llmops.secrets import redact
 
 
-def collect(stream: bytes) -> RunResult:
-    collector = events.Collector()
-    for line in stream.split(b"\n"):
-        collector.add(events.decode(line))
-    return collector.result(1.5)
-
-
-def test_complete_run() -> None:
+def test_an_outcome_comes_back_as_it_was() -> None:
     tokens = Tokens(prompt=1, completion=2, total=3)
-    rows = (
-        Row(line_number=3, inputs={"q": "ä"}, output={"a": [1, "\ud800"]}, duration=0.5, tokens=tokens),
-        Row(line_number=7, inputs={"q": 2}, error="no"),
-    )
-    miss = CassetteMiss(cassette="c.json", request="r", nearest="n")
-    stream = (
-        events.started([(7, rows[1].inputs), (3, rows[0].inputs)])
-        + events.finished(rows[1])
-        + events.finished(rows[0])
-        + events.summary(aggregation=Aggregation(metrics={"m": 1, "t": "x"}), llm_calls=4, misses=[miss])
-    )
-    assert collect(stream) == RunResult(
-        status="Completed", rows=rows, metrics={"m": 1, "t": "x"}, duration=1.5, llm_calls=4, misses=(miss,)
-    )
-
-
-def test_run_that_failed() -> None:
-    assert collect(events.summary(error="no data")) == RunResult(status="Failed", error="no data", duration=1.5)
+    row = Row(line_number=3, inputs={"q": "ä"}, output={"a": [1, "\ud800"]}, duration=0.5, tokens=tokens)
+    reads = Reads(files={"../x.py": "ab", "gone": None}, variables={"MODEL": None})
+    for outcome in (Outcome(row=row), Outcome(row=row, aggregation="[1]"), Outcome(row=row, aggregation=None)):
+        event = events.decode(events.finished(outcome, reads))
+        assert events.outcome_of(event, {3: row.inputs}) == outcome
+        assert events.reads_of(event) == reads
+    assert events.reads_of(events.decode(events.finished(Outcome(row=row)))) == Reads()
 
 
 def test_metrics_that_json_lacks() -> None:
@@ -51,37 +35,39 @@ def test_metrics_that_json_lacks() -> None:
             return 0.5
 
     metrics = {"nan": math.nan, "inf": math.inf, "scalar": Scalar(), "other": {1}}
-    result = collect(events.summary(aggregation=Aggregation(metrics=metrics)))
-    assert math.isnan(result.metrics.pop("nan"))  # type: ignore[attr-defined]
-    assert result.metrics == {"inf": math.inf, "scalar": 0.5, "other": "{1}"}
+    decoded = dict(events.decode(events.summary(aggregation=Aggregation(metrics=metrics)))["metrics"])
+    assert math.isnan(decoded.pop("nan"))
+    assert decoded == {"inf": math.inf, "scalar": 0.5, "other": "{1}"}
 
 
 @pytest.mark.parametrize("output", [{"a": object()}, {("tuple",): 1}])
 def test_output_that_json_can_not_hold(output: dict[str, object]) -> None:
     with pytest.raises(TypeError):
-        events.finished(Row(line_number=0, inputs={}, output=output))
+        events.finished(Outcome(row=Row(line_number=0, inputs={}, output=output)))
 
 
-def test_torn_last_line() -> None:
-    stream = events.started([(0, {}), (1, {})]) + events.finished(Row(line_number=0, inputs={}, output={}))
-    torn = stream + events.finished(Row(line_number=1, inputs={}, output={}))[:20]
-    result = collect(torn + events.died("died (signal 9)"))
-    assert [row.error for row in result.rows] == [None, "worker process died (signal 9) before line 1 finished"]
-    assert result.aggregation_error == "worker process died (signal 9) before all lines finished"
+def test_torn_line_before_the_news_of_a_death() -> None:
+    torn = events.finished(Outcome(row=Row(line_number=1, inputs={}, output={})))[:20]
+    heard = [events.decode(line) for line in (torn + events.died("died (signal 9)", "x", [1])).splitlines()]
+    assert heard == [{}, {"event": "died", "how": "died (signal 9)", "last_output": "x", "under_way": [1]}]
 
 
-def test_worker_that_said_nothing() -> None:
-    assert collect(b"").error == "worker process died before the flow was loaded"
-    assert collect(events.died("died (exit code 1)", "NameError: x")).error == (
-        "worker process died (exit code 1) before the flow was loaded; last output: NameError: x"
-    )
+@pytest.mark.parametrize(
+    "value", [None, True, 1, 1.5, "x", [], [1, [None]], {}, {"b": 1, "a": {"c": [0.1]}}, [math.nan, math.inf]]
+)
+def test_json_that_is_exact(value: object) -> None:
+    text = exact_json(value)
+    assert text is not None
+    assert repr(json.loads(text)) == repr(value)
 
 
-def test_worker_that_died_while_aggregating() -> None:
-    stream = events.started([(0, {})]) + events.finished(Row(line_number=0, inputs={}, output={}))
-    result = collect(stream + events.died("died (signal 11)"))
-    assert result.failed == ()
-    assert result.aggregation_error == "worker process died (signal 11) while it computed the metrics"
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1: 2}, {"a": {1}}, [Text("x")], object(), b"x", {"a": ()}])
+def test_what_json_would_change(value: object) -> None:
+    assert exact_json(value) is None
 
 
 @pytest.mark.parametrize(

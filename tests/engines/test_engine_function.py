@@ -65,7 +65,9 @@ def test_class_with_init_and_async_aggregate(run: Run) -> None:
 
 def test_output_that_json_can_not_hold(run: Run) -> None:
     assert run(MODULE, "functions:unserializable", data=ANSWERS[:1]).rows[0].error == (
-        "The output is not JSON serializable: (TypeError) Object of type object is not JSON serializable"
+        "The output 'it' for flow is incorrect. The output value is not JSON serializable. JSON dump failed: "
+        "(TypeError) Object of type object is not JSON serializable. Please verify your flow output and make sure the "
+        "value serializable."
     )
 
 

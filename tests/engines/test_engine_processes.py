@@ -57,32 +57,6 @@ def in_another_process(script: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("what", "how"),
-    [
-        ("os._exit", "died (exit code 3) before {}; last output: the last words"),
-        ("kill", "died (signal 9) before {}"),
-        ("segfault", "died (signal 11) before {}"),
-    ],
-)
-def test_crash_keeps_the_finished_rows(run: Run, what: str, how: str) -> None:
-    result = run("trouble", data=[{"what": "fine"}, {"what": what}, {"what": "sleep"}])
-    assert result.status == "Completed"
-    assert [row.output for row in result.rows] == [{"result": "fine"}, None, None]
-    assert [row.error for row in result.rows] == [
-        None,
-        "worker process " + how.format("line 1 finished"),
-        "worker process " + how.format("line 2 finished"),
-    ]
-    assert result.rows[1].inputs == {"what": what, "number": 1}
-    assert result.aggregation_error == "worker process " + how.format("all lines finished")
-
-
-def test_regular_exit_in_the_middle_of_a_line_is_a_crash_too(run: Run) -> None:
-    result = run(FUNCTIONS, "functions:die", data=[{"answer": "a"}])
-    assert [row.error for row in result.rows] == ["worker process died (exit code 0) before line 0 finished"]
-
-
 def test_runs_from_several_threads_overlap(run: Run) -> None:
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(lambda _: run(FUNCTIONS, "functions:clock", data=[{"answer": "a"}]), range(3)))
@@ -164,7 +138,8 @@ def test_without_fork(flow: Flows) -> None:
     assert [row.output for row in good.rows] == [{"output": "FINE!"}, {"output": "NOT FINE!"}]
     assert [row.error for row in crashed.rows] == [
         None,
-        "worker process died (signal 9) before line 1 finished; last output: the last words",
+        "Process crashed while executing line 1,\n"
+        "worker process died (signal 9) in the middle of it; last output: the last words",
     ]
 
 
@@ -174,12 +149,13 @@ def test_close_ends_runs_under_way(flow: Flows, fork: bool) -> None:
     request = RunRequest(flow=flow(FUNCTIONS, "functions:stuck"), data=[{"answer": "a"}])
     with ThreadPoolExecutor(1) as pool:
         begun: list[tuple[int, int]] = []
-        running = pool.submit(engine.run, request, lambda done, total: begun.append((done, total)))
+        running = pool.submit(engine.run, request, progress=lambda done, total: begun.append((done, total)))
         wait_for(lambda: bool(begun))
         engine.close()
         result = running.result(timeout=10)
     assert [row.error for row in result.rows] == ["worker process was ended with its engine before line 0 finished"]
-    assert engine.run(request).error == "no worker process could be started: the engine is closed"
+    refusal = "worker process could not be started (the engine is closed) before the flow was loaded"
+    assert engine.run(request).error == refusal
 
 
 def test_without_fork_with_promptflow(flow: Flows) -> None:
@@ -196,7 +172,10 @@ def test_server_has_one_thread_because_it_forks(flow: Flows, monkeypatch: pytest
     with closing(LocalEngine()) as engine:
         engine.run(RunRequest(flow=flow("triage"), data=[{"text": "invoice", "gold": "billing"}]))
         wait_for(lambda: len(processes(mark)) == 1)
-        assert len(list(Path(f"/proc/{processes(mark)[0]}/task").iterdir())) == 1
+        threads = Path(f"/proc/{processes(mark)[0]}/task").iterdir()
+        # Where pyarrow is installed, pandas imports it; its allocator starts a thread that it restarts after a fork.
+        names = [(thread / "comm").read_text(encoding="utf-8").strip() for thread in threads]
+        assert len([name for name in names if not name.startswith("jemalloc")]) == 1
 
 
 def test_promptflow_that_can_not_be_imported(flow: Flows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,5 +200,6 @@ def test_messages_do_not_hold_secrets_of_a_worker_that_died(flow: Flows) -> None
     with closing(LocalEngine()) as engine:
         result = engine.run(request)
     assert [row.error for row in result.rows] == [
-        "worker process died (signal 9) before line 0 finished; last output: the ***"
+        "Process crashed while executing line 0,\n"
+        "worker process died (signal 9) in the middle of it; last output: the ***"
     ]

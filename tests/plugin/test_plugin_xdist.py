@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import shutil
+
 import pytest
 from project import Project
 
@@ -32,6 +34,7 @@ def test_two_workers_give_the_same_results_and_run_everything_once(project: Proj
         reports.append(without_timings(project.report()))
         calls.append(project.calls())
         (project.folder / "calls.txt").unlink()
+        shutil.rmtree(project.path / ".llmops")
     assert reports[0] == reports[1]
     assert calls[0] == calls[1] == ["five", "four", "one", "six", "three", "two"]
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, is_dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from pytest_llmops.engines.environment import resolve_variables
-from pytest_llmops.engines.executor import Aggregation, Line
+from pytest_llmops.engines.exact import exact_json
+from pytest_llmops.engines.executor import Aggregation
 from pytest_llmops.engines.function.mapping import Rows, map_columns
 from pytest_llmops.engines.function.rows import read_rows
+from pytest_llmops.engines.function.values import WrongValue, as_output, converter, finish
 from pytest_llmops.engines.text import one_line
 from pytest_llmops.errors import RunError
-from pytest_llmops.records.run import Row, RunRequest
+from pytest_llmops.records.run import Line, Row, RunRequest
 
 
 class FunctionExecutor:
@@ -29,11 +31,14 @@ class FunctionExecutor:
     of completed outputs, in line order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unnoticed: Callable[[], AbstractContextManager[None]]) -> None:
         self.line_timeout = 0.0
+        self._unnoticed = unnoticed
+        self.aggregates = False
         self._call: Callable[..., Any]
         self._aggregate: Callable[..., Any] | None = None
         self._name = ""
+        self._converters: Mapping[str, Callable[[Any], Any]] = {}
         self._outputs: dict[int, Mapping[str, Any]] = {}
 
     def prepare(self, request: RunRequest) -> list[Line]:
@@ -46,10 +51,14 @@ class FunctionExecutor:
         sys.path.insert(0, str(request.flow.folder))
         self.line_timeout = request.line_timeout
         self._load(request.flow.entry, request.variant.init)
-        parameters = inspect.signature(self._call).parameters.values()
+        parameters = _signature(self._call).parameters.values()
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         required = [p.name for p in named if p.default is p.empty]
-        lines = map_columns(_sources(request), request.column_mapping, required=required)[: request.max_rows]
+        self._converters = {p.name: converter(p) for p in named}
+        # Lines are known by what they hold, and don't depend on the others in their file.
+        with self._unnoticed():
+            sources = _sources(request)
+        lines = map_columns(sources, request.column_mapping, required=required)[: request.max_rows]
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             return [(number, inputs) for number, inputs in lines]
         known = {p.name for p in named}
@@ -59,12 +68,22 @@ class FunctionExecutor:
         """Call the callable with one line's inputs."""
         begun = time.monotonic()
         try:
-            output = _as_mapping(_finish(self._call(**inputs)))
+            values = {name: self._convert(name, value) for name, value in inputs.items()}
+            output = as_output(self._call(**values))
         except Exception as problem:
-            error = f"Execution failure in '{self._name}': {one_line(problem)}"
+            failure = f"Execution failure in '{self._name}': {one_line(problem)}"
+            error = str(problem) if isinstance(problem, WrongValue) else failure
             return Row(line_number=line_number, inputs=inputs, error=error, duration=time.monotonic() - begun)
         self._outputs[line_number] = output
         return Row(line_number=line_number, inputs=inputs, output=output, duration=time.monotonic() - begun)
+
+    def contribution(self, line_number: int) -> str | None:
+        """Return a completed line's output as JSON, or None where JSON would change it."""
+        return exact_json(self._outputs[line_number])
+
+    def restore(self, line: Line, contribution: str) -> None:
+        """Take a line as completed that another process executed, with its output."""
+        self._outputs[line[0]] = json.loads(contribution)
 
     def aggregate(self, completed: Collection[int]) -> Aggregation:
         """Compute the metrics, if the callable has a function for that."""
@@ -72,12 +91,15 @@ class FunctionExecutor:
             return Aggregation()
         name = self._aggregate.__name__
         try:
-            metrics = _finish(self._aggregate([self._outputs[number] for number in completed]))
+            metrics = finish(self._aggregate([self._outputs[number] for number in completed]))
         except Exception as problem:
             return Aggregation(error=f"Execution failure in '{name}': {one_line(problem)}")
         if not isinstance(metrics, Mapping):
             return Aggregation(error=f"'{name}' returned {type(metrics).__name__}, not a dict of metrics")
         return Aggregation(metrics=metrics)
+
+    def _convert(self, name: str, value: Any) -> Any:
+        return self._converters[name](value) if name in self._converters else value
 
     def _load(self, entry: str, init: Mapping[str, Any]) -> None:
         module_name, _, self._name = entry.partition(":")
@@ -93,6 +115,7 @@ class FunctionExecutor:
             self._aggregate = getattr(target, "__aggregate__", None)
         else:
             self._aggregate = getattr(module, "aggregate", None)
+        self.aggregates = self._aggregate is not None
         self._call = target
 
     def _make(self, kind: type, init: Mapping[str, Any]) -> Callable[..., Any]:
@@ -116,14 +139,9 @@ def _sources(request: RunRequest) -> dict[str, Rows]:
     }
 
 
-def _finish(result: Any) -> Any:
-    """Wait for a coroutine's result; anything else is the result."""
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
-
-
-def _as_mapping(output: Any) -> Mapping[str, Any]:
-    if isinstance(output, Mapping):
-        return output
-    if is_dataclass(output) and not isinstance(output, type):
-        return {field.name: getattr(output, field.name) for field in fields(output)}
-    return {"output": output}
+def _signature(call: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(call, eval_str=True)
+    except Exception:
+        # Annotations that only a type checker can resolve.
+        return inspect.signature(call)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy
+
 # What ``PFClient().run`` reads and maps data with; there is no public way to these steps.
 from promptflow._sdk._orchestrator.run_submitter import RunSubmitter
 from promptflow._utils.load_data import InvalidUserData
@@ -48,7 +50,7 @@ def _sources(request: RunRequest, scratch: Path) -> dict[str, Data]:
     sources: dict[str, Data] = {}
     if request.data is not None:
         sources["data"] = request.data
-    if request.run_outputs is not None:
+    if request.run_outputs or _reads_outputs(request):
         sources["run.outputs"] = _as_output_file(request.run_outputs, scratch)
     if request.run_inputs is not None:
         sources["run.inputs"] = request.run_inputs
@@ -57,7 +59,12 @@ def _sources(request: RunRequest, scratch: Path) -> dict[str, Data]:
     return sources
 
 
-def _as_output_file(outputs: Sequence[Mapping[str, Any]], scratch: Path) -> Path:
+def _reads_outputs(request: RunRequest) -> bool:
+    mapped = map(str, request.column_mapping.values())
+    return request.run_outputs is not None and any(value.startswith("${run.outputs.") for value in mapped)
+
+
+def _as_output_file(outputs: Sequence[Mapping[str, Any]] | None, scratch: Path) -> Path:
     """Write a parent run's outputs as promptflow does, for reading them back changes some (``date`` columns)."""
     if not outputs:
         raise RunError("no row of the parent run completed, so there is nothing to run on")
@@ -73,8 +80,17 @@ def _load(processor: BatchInputsProcessor, source: Data, max_rows: int | None) -
         raise RunError(f"{source.name}: no such file or folder")
     try:
         rows: list[Any] = processor._resolve_data_from_input_path(source)
-    except InvalidUserData:
-        # Our reader can say which line is wrong; promptflow's only that some file is.
+    except (InvalidUserData, AttributeError, TypeError):
+        # Our reader can say which line is wrong; promptflow's only that some file is, or not even that.
         read_rows(source)
         raise
-    return rows
+    return _with_lists(rows) if source.is_dir() or source.suffix == ".parquet" else rows
+
+
+def _with_lists(value: Any) -> Any:
+    """Turn the arrays that Parquet's lists are read as into lists, which flows take and JSON can hold."""
+    if isinstance(value, numpy.ndarray):
+        return _with_lists(value.tolist())
+    if isinstance(value, list):
+        return [_with_lists(item) for item in value]
+    return {key: _with_lists(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -6,9 +6,10 @@ Imported only in worker processes, because it imports promptflow.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,21 +30,21 @@ from promptflow.executor.flow_validator import FlowValidator
 from promptflow.storage._run_storage import DummyRunStorage
 
 from pytest_llmops.engines.environment import needs_no_keys, resolve_variables
-from pytest_llmops.engines.executor import Aggregation, Line
+from pytest_llmops.engines.exact import exact_json
+from pytest_llmops.engines.executor import Aggregation
 from pytest_llmops.engines.promptflow.adapt import adapt_promptflow
 from pytest_llmops.engines.promptflow.aggregation import CompletedLine, aggregate_class, aggregate_nodes
 from pytest_llmops.engines.promptflow.connections import Connections
 from pytest_llmops.engines.promptflow.data import map_lines
 from pytest_llmops.engines.promptflow.flow import (
     ResolvedFlow,
-    environment_variables,
     load_definition,
     resolve_flow,
     unset_references,
 )
 from pytest_llmops.engines.text import first_line, headline
 from pytest_llmops.errors import RunError
-from pytest_llmops.records.run import Row, RunRequest, Tokens
+from pytest_llmops.records.run import Line, Row, RunRequest, Tokens
 
 _TIMEOUT_VARIABLE = "PF_LINE_TIMEOUT_SEC"
 
@@ -51,9 +52,11 @@ _TIMEOUT_VARIABLE = "PF_LINE_TIMEOUT_SEC"
 class PromptflowExecutor:
     """Runs one flow in a process of its own: it changes the environment, the working directory and promptflow."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, unnoticed: Callable[[], AbstractContextManager[None]]) -> None:
         self.line_timeout = 0.0
+        self.aggregates = False
         self._scratch = scratch
+        self._unnoticed = unnoticed
         # Never closed: the files it keeps are in ``scratch``.
         self._until_end = ExitStack()
         self._request: RunRequest
@@ -74,7 +77,9 @@ class PromptflowExecutor:
         self._connections.install()
         try:
             self._load()
-            return self._map_lines()
+            # Lines are known by what they hold, and don't depend on the others in their file.
+            with self._unnoticed():
+                return self._map_lines()
         except PromptflowException as problem:
             raise RunError(headline(problem.message)) from problem
 
@@ -93,9 +98,20 @@ class PromptflowExecutor:
             return Row(line_number=line_number, inputs=inputs, error=error)
         return self._row(result, inputs, line_number)
 
+    def contribution(self, line_number: int) -> str | None:
+        """Return what a completed line contributes to the metrics, as JSON, or None where JSON would change it."""
+        line = self._completed[line_number]
+        return exact_json([line.output, line.aggregation_inputs])
+
+    def restore(self, line: Line, contribution: str) -> None:
+        """Take a line as completed that another process executed, with what it contributes to the metrics."""
+        number, inputs = line
+        output, aggregation_inputs = json.loads(contribution)
+        self._completed[number] = CompletedLine(inputs, output, aggregation_inputs)
+
     def aggregate(self, completed: Collection[int]) -> Aggregation:
         """Compute the metrics over the completed lines."""
-        if not self._executor.has_aggregation_node:
+        if not self.aggregates:
             return Aggregation()
         lines = [self._completed[number] for number in completed]
         if isinstance(self._executor, ScriptExecutor):
@@ -106,7 +122,7 @@ class PromptflowExecutor:
     def _load(self) -> None:
         request = self._request
         definition = load_definition(request.flow)
-        variables = {**environment_variables(definition), **request.environment_variables}
+        variables = {**(definition.get("environment_variables") or {}), **request.environment_variables}
         os.environ.update(resolve_variables(variables, request.connections))
         if needs_no_keys(request.llm.mode):
             os.environ.update(unset_references(definition))
@@ -114,6 +130,7 @@ class PromptflowExecutor:
         self._flow = resolve_flow(definition, request, self._scratch, self._until_end)
         os.chdir(self._flow.folder)
         self._executor = self._make_executor()
+        self.aggregates = bool(self._executor.has_aggregation_node)
 
     def _make_executor(self) -> Any:
         flow = self._flow
@@ -153,8 +170,10 @@ class PromptflowExecutor:
         if result.run_info.status != Status.Completed:
             return replace(row, error=_message(result.run_info.error))
         output = self._plain_output(result.output)
-        if self._executor.has_aggregation_node:
-            self._completed[line_number] = CompletedLine(inputs, output, result.aggregation_inputs)
+        if self.aggregates:
+            # Nodes aggregate outputs of nodes, a class those of its lines.
+            own_output = output if isinstance(self._executor, ScriptExecutor) else None
+            self._completed[line_number] = CompletedLine(inputs, own_output, result.aggregation_inputs)
         return replace(row, output=output if isinstance(output, dict) else {"output": output})
 
     def _plain_output(self, output: Any) -> Any:

@@ -5,7 +5,6 @@ Imported only in worker processes, because it imports promptflow.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -49,11 +48,13 @@ class ResolvedFlow:
 
 
 def load_definition(flow: Flow) -> dict[str, Any]:
-    """Read and validate a flow's YAML; that of a ``.prompty`` file is its front matter.
+    """Read and validate a flow's YAML; that of a ``.prompty`` file is its front matter, that of a module its entry.
 
     Raises:
         RunError: for a definition that is wrong.
     """
+    if flow.file.suffix == ".py":
+        return {"entry": flow.entry}
     try:
         # promptflow's entity, not just its YAML: loading it validates flex flows.
         definition: dict[str, Any] = load_flow(flow.file)._data
@@ -63,12 +64,6 @@ def load_definition(flow: Flow) -> dict[str, Any]:
     except Exception as problem:
         raise RunError(f"{flow.file.name}: {headline(str(problem))}") from problem
     return definition
-
-
-def environment_variables(definition: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that a flow's YAML sets, as promptflow writes their values."""
-    written = definition.get("environment_variables") or {}
-    return {k: json.dumps(v) if isinstance(v, (dict, list)) else str(v) for k, v in written.items()}
 
 
 def unset_references(definition: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from pytest_llmops.errors import Problem
 from pytest_llmops.records.experiment import Flow
@@ -28,6 +30,10 @@ def read_flex(place: FlowPlace, reader: FlowReader, paths: Paths) -> FlowFacts |
         todo = "write entry: module:function or entry: module:Class"
         reader.report.error(("entry",), "key is missing" if entry is None else f"{entry!r} is no entry", todo)
         return None
+    code = reader.document.get(("code",))
+    place = replace(
+        place, folder=Path(os.path.normpath(place.folder / code)) if isinstance(code, str) else place.folder
+    )
     file = place.folder / f"{match[1].replace('.', '/')}.py"
     if not file.is_file():
         reader.report.error(("entry",), f"there is no file '{paths.show(file)}'", "correct the module")

@@ -1,0 +1,24 @@
+"""The ledger: what every line of every run gave, kept under a key of all that can change it."""
+
+from __future__ import annotations
+
+from pytest_llmops.ledger.base import RunJournal
+from pytest_llmops.ledger.context import holds_secret
+from pytest_llmops.ledger.files import UNREADABLE, Stamp, digest_of, is_ignored, stamp
+from pytest_llmops.ledger.ledger import Explanation, Ledger
+from pytest_llmops.ledger.reads import digest_of_variable
+from pytest_llmops.ledger.upkeep import Info
+
+__all__ = [
+    "UNREADABLE",
+    "Explanation",
+    "Info",
+    "Ledger",
+    "RunJournal",
+    "Stamp",
+    "digest_of",
+    "digest_of_variable",
+    "holds_secret",
+    "is_ignored",
+    "stamp",
+]

@@ -1,0 +1,113 @@
+"""What files hold, as digests: of one file, of a folder's listing, and of all files below a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+UNREADABLE = "unreadable"
+"""Stands for what is there and can't be read, where a digest is expected."""
+
+_NO_INGREDIENTS = frozenset(
+    {
+        "__pycache__",
+        ".git",
+        ".hg",
+        ".svn",
+        ".promptflow",
+        ".runs",
+        ".recording",
+        ".llmops",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".ipynb_checkpoints",
+        ".idea",
+        ".vscode",
+        ".venv",
+        "node_modules",
+    }
+)
+_SETTLED = 2 * 10**9
+"""Nanoseconds. A file that changed less than this ago may change again without its time stamps showing it."""
+
+Stamp = tuple[int, int, int, int]
+
+
+def is_ignored(name: str) -> bool:
+    """Tell by its name that a file or folder is made by tools, and is no part of a flow."""
+    return name in _NO_INGREDIENTS or name.endswith((".pyc", ".pyo"))
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield all files below a folder that may be part of a flow: path from the folder, posix, and absolute path."""
+    yield from _files(str(folder), "", frozenset())
+
+
+def _files(folder: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
+    here = os.path.realpath(folder)
+    if here in above:  # a symbolic link to a folder above itself
+        return
+    with os.scandir(folder) as entries:
+        found = sorted((entry for entry in entries if not is_ignored(entry.name)), key=lambda entry: entry.name)
+    for entry in found:
+        if entry.is_dir():
+            yield from _files(entry.path, f"{prefix}{entry.name}/", above | {here})
+        elif entry.is_file() or entry.is_symlink():
+            yield f"{prefix}{entry.name}", entry.path
+
+
+def stamp(path: str) -> Stamp | None:
+    """Return what changes whenever a file is written, without reading it; None where it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def digest_of(path: str) -> str | None:
+    """Return the SHA-256 of a file's content, or of the names in a folder; None where there is nothing."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            names = sorted(name for name in os.listdir(path) if not is_ignored(name))
+            return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+        if not stat.S_ISREG(status.st_mode):
+            return UNREADABLE  # reading a pipe or device would change it, or never end
+        with open(path, "rb") as file:
+            return _digest_of_stream(file.fileno())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError):
+        return UNREADABLE
+
+
+def _digest_of_stream(descriptor: int) -> str:
+    content = hashlib.sha256()
+    while chunk := os.read(descriptor, 1 << 20):
+        content.update(chunk)
+    return content.hexdigest()
+
+
+class FileDigests:
+    """Digests of files, each read once for as long as it stays the same. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Stamp, str]] = {}
+
+    def get(self, path: str) -> str | None:
+        """Return what ``digest_of`` gives."""
+        before = stamp(path)
+        known = self._known.get(path)
+        if known is not None and known[0] == before:
+            return known[1]
+        found = digest_of(path)
+        if found is not None and before is not None and max(before[:2]) < time.time_ns() - _SETTLED:
+            self._known[path] = (before, found)
+        return found

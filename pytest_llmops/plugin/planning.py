@@ -1,0 +1,75 @@
+"""``--llmops-plan``: a session that collects, says what it would do, and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmops.plugin.runtime import Runtime, plan_of
+from pytest_llmops.plugin.settings import Settings
+from pytest_llmops.reports.plan import PlannedRun, plan_lines
+
+if TYPE_CHECKING:
+    from pytest_llmops.plan import CellPlan
+    from pytest_llmops.records.run import RunResult
+
+
+class Planner(Runtime):
+    """Stands in for what executes cells, and is a plugin that shows the plan in place of running the items."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        super().__init__(config, settings)
+        # With -n, items are collected by workers alone. xdist looks at this after all others are configured.
+        config.option.dist = "no"
+
+    def start(self, items: Sequence[pytest.Item]) -> None:
+        """Execute nothing."""
+
+    def llm_limit(self) -> str:
+        """Limit nothing: no LLM call is made."""
+        return ""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Show the plan, and tell pytest that the items are dealt with; or leave it to stop at errors of collection."""
+        if session.testsfailed and not session.config.option.continue_on_collection_errors:
+            return None
+        plans = {plan.key: plan for item in session.items if (plan := plan_of(item)) is not None}
+        lines = plan_lines([run for plan in plans.values() for run in self._planned_runs(plan)]) if plans else []
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.section("llmops plan")
+            for line in (*self.troubles(), *(lines or ["no experiment was selected"])):
+                reporter.write_line(line)
+        return True
+
+    def _prepare(self, plans: Sequence[CellPlan]) -> None:
+        """Start nothing, and leave the decision of an earlier session alone."""
+
+    def _planned_runs(self, plan: CellPlan) -> Iterator[PlannedRun]:
+        from pytest_llmops.records.experiment import RUN
+
+        run = self.ledger().explain(plan.request)
+        yield self._planned(plan, RUN, run.result, run.reasons)
+        for evaluation in plan.evaluations:
+            if run.result is None:
+                yield self._planned(plan, evaluation.evaluator, None, ("the run that it evaluates does",))
+                continue
+            outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.result.completed]
+            known = self.ledger().explain(replace(evaluation.request, run_outputs=outputs))
+            yield self._planned(plan, evaluation.evaluator, known.result, known.reasons)
+
+    def _planned(self, plan: CellPlan, name: str, reused: RunResult | None, reasons: tuple[str, ...]) -> PlannedRun:
+        return PlannedRun(
+            file=plan.cell.experiment,
+            experiment=plan.cell.use_case,
+            cell=plan.cell.id,
+            name=name,
+            rows=plan.expected_rows if reused is None else len(reused.rows),
+            reused=reused,
+            reasons=reasons,
+            asks=plan.request.llm.mode != "replay",
+        )
