@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,8 +56,35 @@ def test_a_run_that_could_not_start(folder: Path) -> None:
     assert run.status == "Failed"
     assert run.error == "can't import 'shout': (ModuleNotFoundError) No module named 'no_such_module'"
     assert run.to_pandas().empty
-    with pytest.raises(llmops.RunError, match=r"^the run given as 'run' has no completed rows: can't import"):
+    with pytest.raises(llmops.RunError, match=r"^the run given as 'run' failed: can't import"):
         llmops.run("check:check", run=run)
+
+
+def test_a_run_keeps_what_it_is_called(folder: Path) -> None:
+    run = llmops.run("shout:shout", data="words.jsonl", name="first", display_name="The first", tags={"by": "me"})
+    assert (run.name, run.display_name, run.tags) == ("first", "The first", {"by": "me"})
+
+
+def test_what_is_no_importable_function_is_refused(folder: Path) -> None:
+    def local(word: str) -> str:
+        return word
+
+    with pytest.raises(llmops.RunError, match=r"can't import 'test_what.*<locals>.local'; define it at the top level"):
+        llmops.run(local, data="words.jsonl")
+
+
+def test_connections_are_definitions_or_what_a_node_gets_instead_of_its_own(folder: Path) -> None:
+    settings: dict[str, Any] = {
+        "type": "custom",
+        "configs": {"size": "3", "key_column": "id"},
+        "secrets": {"pin": "1234"},
+    }
+    given: dict[str, dict[str, Any]] = {"settings": settings, "ask": {"connection": "settings", "model": "tiny"}}
+    run = llmops.run("shout:shout", data="words.jsonl", connections=given)
+    (connection,) = run.request.connections
+    assert connection.values == {"size": "3", "key_column": "id"}
+    assert connection.secrets == {"pin": "1234"}
+    assert run.request.variant.overrides == {"ask.connection": "settings", "ask.model": "tiny"}
 
 
 def test_an_experiment_is_evaluated_as_pytest_does(folder: Path) -> None:

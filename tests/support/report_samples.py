@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import Row, RunResult, Tokens, Variant
 
 EXPERIMENT = "evals/ner/experiment.yaml"
+CREATED = 1788256800.0  # 2026-09-01T10:00:00+00:00
 TERSE = Variant(id="terse", nodes={"extract": "terse"})
 FEW_SHOT = Variant(id="few_shot", nodes={"extract": "few_shot"}, is_default=False)
 
@@ -56,6 +59,13 @@ def cell_result(variant: Variant = TERSE, *, output: str = "nurse", exact: float
         },
         expected_rows=2,
     )
+
+
+def reused(result: CellResult, days: float = 2) -> CellResult:
+    """The same cell, whose run an earlier session made, that many days before ``report`` was created."""
+    recorded = CREATED - days * 86_400
+    rows = tuple(row if row.failed else replace(row, recorded=recorded) for row in result.run.rows)
+    return replace(result, run=replace(result.run, rows=rows))
 
 
 def run_gate(variant: Variant = TERSE) -> GateResult:
