@@ -26,6 +26,7 @@ from pytest_llmops.engines.orders import Order
 from pytest_llmops.engines.process import SCRATCH, end_this_process, redirect_standard_streams
 from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
 from pytest_llmops.engines.text import aggregation_timeout, one_line
+from pytest_llmops.engines.tokens import counting_tokens, watch_clients
 from pytest_llmops.errors import LLMOpsError, RunError
 from pytest_llmops.records.experiment import Flow
 from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
@@ -117,6 +118,7 @@ def _intercepted(request: RunRequest) -> Iterator[Recorder]:
             until_end.callback(limit.close)
         recorder = cassettes.install(llm)
         until_end.callback(recorder.close)
+        until_end.callback(watch_clients())
         yield recorder
 
 
@@ -153,7 +155,9 @@ class _Run:
 
     def _work(self, inputs: Mapping[str, Any], number: int) -> Row:
         self._marks.set(number)
-        return self._executor.run_line(inputs, number)
+        with counting_tokens() as count:
+            row = self._executor.run_line(inputs, number)
+        return replace(row, tokens=count.tokens) if count.tokens.total else row
 
     def _finish(self, row: Row) -> None:
         # Whatever kills this process later, this line is told of, with all that was read by now, and is not to blame.

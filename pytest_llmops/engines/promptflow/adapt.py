@@ -45,5 +45,7 @@ def adapt_promptflow() -> None:
     # It would swap ``sys.stdout`` for each line, which goes wrong when lines overlap.
     NodeLogManager.__enter__ = lambda self: self
     NodeLogManager.__exit__ = lambda self, *_: None
+    # It would wrap the OpenAI clients' methods again for each line.
+    flow_executor.inject_openai_api = lambda: None
     # For these operations it would look for a newer version of itself.
     HINT_ACTIVITY_NAME.clear()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-# promptflow's public functions give neither tokens nor metrics, so its executors are used directly.
+# promptflow's public functions give no metrics, so its executors are used directly.
 from promptflow._constants import LINE_NUMBER_KEY
 from promptflow._utils.dataclass_serializer import convert_dataclass_to_dict
 from promptflow._utils.exception_utils import ExceptionPresenter
@@ -44,7 +44,7 @@ from pytest_llmops.engines.promptflow.flow import (
 )
 from pytest_llmops.engines.text import first_line, headline
 from pytest_llmops.errors import RunError
-from pytest_llmops.records.run import Line, Row, RunRequest, Tokens
+from pytest_llmops.records.run import Line, Row, RunRequest
 
 _TIMEOUT_VARIABLE = "PF_LINE_TIMEOUT_SEC"
 
@@ -160,13 +160,7 @@ class PromptflowExecutor:
 
     def _row(self, result: LineResult, inputs: Mapping[str, Any], line_number: int) -> Row:
         metrics = result.run_info.system_metrics or {}
-        tokens = {name: metrics.get(f"{name}_tokens") or 0 for name in ("prompt", "completion", "total")}
-        row = Row(
-            line_number=line_number,
-            inputs=inputs,
-            duration=metrics.get("duration") or 0.0,
-            tokens=Tokens(**tokens),
-        )
+        row = Row(line_number=line_number, inputs=inputs, duration=metrics.get("duration") or 0.0)
         if result.run_info.status != Status.Completed:
             return replace(row, error=_message(result.run_info.error))
         output = self._plain_output(result.output)
