@@ -29,13 +29,13 @@ class Store:
         path = self._path(key)
         if not path.exists():
             return None
-        return from_json(CellResult, json.loads(path.read_text(encoding="utf-8")))
+        return from_json(CellResult, json.loads(path.read_bytes().decode("utf-8", "surrogatepass")))
 
     def put(self, key: str, result: CellResult) -> CellResult:
         """Keep a result and return it as every other process will read it. They see all of it or nothing."""
         text = dumps(result)
         unfinished = self._path(key).with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_bytes(text.encode("utf-8", "surrogatepass"))
         unfinished.replace(self._path(key))
         return from_json(CellResult, json.loads(text))
 

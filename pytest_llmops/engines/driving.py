@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 
 from pytest_llmops.engines import commands
 from pytest_llmops.engines.base import Journal, Progress
 from pytest_llmops.engines.events import Event
+from pytest_llmops.engines.keeping import Keeper
 from pytest_llmops.engines.tally import Tally
 from pytest_llmops.engines.text import aggregation_timeout
 from pytest_llmops.engines.workers import Worker
@@ -45,7 +46,8 @@ class Drive:
         self._progress = progress
         self._line_timeout = request.line_timeout
         self._aggregates = False
-        self._mine: list[int] = []
+        self._keeper = Keeper(journal)
+        self._mine: dict[int, None] = {}
         self._suspects: list[int] = []
         self._vain_deaths = 0
 
@@ -59,6 +61,7 @@ class Drive:
             with closing(launch()) as worker:
                 worker.tell(order)
                 end = self._converse(worker)
+            self._keeper.flush()
             if closed():
                 return self.break_off("was ended with its engine")
             if (result := self._result_of(end)) is not None:
@@ -92,7 +95,7 @@ class Drive:
         """
         hung = False
         while True:
-            heard = worker.listen(_LAST_WORDS if hung else patience)
+            heard = self._hear(worker, _LAST_WORDS if hung else patience)
             if heard is None or (hung and not heard):
                 raise _End({}, hung=hung)
             if not heard:
@@ -104,17 +107,26 @@ class Drive:
                     raise _End(event, hung=hung)
                 yield event
 
+    def _hear(self, worker: Worker, patience: float) -> Sequence[Event] | None:
+        if (due_in := self._keeper.due_in) is not None:
+            heard = worker.listen(due_in)
+            if heard is None or heard:
+                return heard
+            self._keeper.flush()
+        return worker.listen(patience)
+
     def _note_start(self, event: Event) -> None:
         self._line_timeout, self._aggregates = event["line_timeout"], event["aggregates"]
         self.tally.note_lines(event["lines"])
         if self._aggregates:
             # Only the worker that executed them could have aggregated these.
-            self._mine += self.tally.forget([o for o in self.tally.completed if o.aggregation is None])
+            again = self.tally.forget([o for o in self.tally.completed if o.aggregation is None])
+            self._mine |= dict.fromkeys(again)
         self._tell_progress()
 
     def _execute_lines(self, worker: Worker) -> None:
         self._restore(worker, self.tally.completed)
-        while batch := self._suspects or self._mine or self._take(worker):
+        while batch := self._suspects or list(self._mine or self._take(worker)):
             worker.tell(commands.execute(batch, concurrency=1 if self._suspects else self._request.concurrency))
             missing = set(batch)
             for event in self._listen(worker, self._line_timeout + _GRACE):
@@ -122,14 +134,15 @@ class Drive:
                 if not missing:
                     break
 
-    def _take(self, worker: Worker) -> list[int]:
+    def _take(self, worker: Worker) -> Collection[int]:
         """Decide which lines to execute next: none when all are finished. The worker learns of what is known."""
+        self._keeper.flush()
         while not self._mine and (unfinished := self.tally.unfinished()):
             if self._journal is None:
-                self._mine = [number for number, _ in unfinished]
+                self._mine = {number: None for number, _ in unfinished}
                 break
             known, mine = self._journal.take(unfinished)
-            self._mine = list(mine)
+            self._mine = dict.fromkeys(mine)
             self.tally.note(known.values())
             self._restore(worker, known.values())
             self._tell_progress()
@@ -144,11 +157,12 @@ class Drive:
             self._finish(self.tally.note_rows(rows))
 
     def _finish(self, outcomes: Collection[Outcome]) -> None:
-        finished = {outcome.row.line_number for outcome in outcomes}
-        self._mine = [number for number in self._mine if number not in finished]
-        self._suspects = [number for number in self._suspects if number not in finished]
-        if self._journal is not None:
-            self._journal.keep(tuple(outcomes), self.tally.reads)
+        for outcome in outcomes:
+            self._mine.pop(outcome.row.line_number, None)
+        if self._suspects:
+            finished = {outcome.row.line_number for outcome in outcomes}
+            self._suspects = [number for number in self._suspects if number not in finished]
+        self._keeper.add(outcomes, self.tally.reads)
         self._tell_progress()
 
     def _result_of(self, end: _End) -> RunResult | None:

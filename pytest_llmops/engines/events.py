@@ -119,5 +119,5 @@ def _encode(event: Mapping[str, Any], default: Any = None) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy's scalars into numbers, and anything else that JSON lacks into text."""
-    return value.item() if hasattr(value, "item") else str(value)
+    """Turn NumPy's scalars and arrays into numbers and lists, and anything else that JSON lacks into text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

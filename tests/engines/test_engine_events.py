@@ -31,7 +31,7 @@ def test_an_outcome_comes_back_as_it_was() -> None:
 
 def test_metrics_that_json_lacks() -> None:
     class Scalar:
-        def item(self) -> float:
+        def tolist(self) -> float:
             return 0.5
 
     metrics = {"nan": math.nan, "inf": math.inf, "scalar": Scalar(), "other": {1}}
