@@ -15,7 +15,7 @@ from pytest_llmops.ledger.context import Context
 from pytest_llmops.ledger.data import LineKeys, row_digests, run_key
 from pytest_llmops.ledger.database import Database
 from pytest_llmops.ledger.exact import exact
-from pytest_llmops.ledger.outcomes import Kept
+from pytest_llmops.ledger.outcomes import Finder, Kept
 from pytest_llmops.ledger.reads import NOTHING, Present, add_link, merged, read_chain
 from pytest_llmops.records.run import Line, Outcome, Reads, RunResult
 
@@ -39,12 +39,18 @@ class _Look:
 class SharedJournal:
     """A journal that is backed by the ledger. Not to be used by two threads at the same time.
 
-    ``number`` tells it from other journals of this process. ``since`` is the Unix time of the oldest outcomes that
-    count.
+    ``number`` tells it from other journals of this process.
     """
 
     def __init__(
-        self, access: Access, context: Context, feed: Mapping[str, Any], present: Present, *, number: int, since: float
+        self,
+        access: Access,
+        context: Context,
+        feed: Mapping[str, Any],
+        present: Present,
+        finder: Finder,
+        *,
+        number: int,
     ) -> None:
         self._access = access
         self._context = context
@@ -53,8 +59,7 @@ class SharedJournal:
         self._run_key = run_key(self._context_key, feed)
         self._present = present
         self._number = number
-        self._since = since
-        self._finder = outcomes.Finder(since, access.note_damage)
+        self._finder = finder
         self._keys = LineKeys(self._context_key, context.request)
         self._ids: dict[int, int] = {}
         self._kept: list[int] = []
@@ -158,7 +163,7 @@ class SharedJournal:
         self._ids[number] = kept.id
         self._reused.add(kept.reads)
         self._oldest = min(self._oldest, kept.recorded)
-        return outcomes.decode(kept, number, inputs[number])
+        return outcomes.decode(kept, number, self._finder.begun, inputs[number])
 
     def _keep(self, database: Database, finished: Sequence[Outcome], reads: Reads) -> None:
         self._reads, new = merged(self._reads, reads)

@@ -68,6 +68,7 @@ class Ledger:
         self._journals = itertools.count()
         self._max_age = max_age if read else None
         begun = time.time() if begun is None else begun
+        self._begun = begun
         # What this session keeps counts, however long it takes.
         self._since = begun if not read else (0.0 if max_age is None else begun - max_age)
 
@@ -88,7 +89,7 @@ class Ledger:
             return BlankJournal()
         present = self._present(request)
         number = next(self._journals)
-        return SharedJournal(self._access, context, feed, present, number=number, since=self._since)
+        return SharedJournal(self._access, context, feed, present, self._finder(), number=number)
 
     def explain(self, request: RunRequest) -> Explanation:
         """Tell whether a run would be reused, and if not, what is different. Changes nothing, waits for nobody."""
@@ -130,11 +131,14 @@ class Ledger:
     def _present(self, request: RunRequest) -> Present:
         return Present(request.flow.folder, self._files, os.environ)
 
+    def _finder(self) -> Finder:
+        return Finder(self._since, self._begun, self._access.note_damage)
+
     def _explain(
         self, database: Database, context: Context, feed: Mapping[str, Any], rows: Sequence[str] | None
     ) -> Explanation:
         present = self._present(context.request)
-        finder = Finder(self._since, self._access.note_damage)
+        finder = self._finder()
         key = run_key(context.key, feed)
         with database.reading() as connection:
             found = runs.find(connection, key, present, finder)

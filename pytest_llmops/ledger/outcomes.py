@@ -44,8 +44,11 @@ def encode(outcome: Outcome) -> str:
     return json.dumps(content)
 
 
-def decode(kept: Kept, line_number: int, inputs: Mapping[str, Any] | None = None) -> Outcome:
-    """Read a line as that of a number. ``inputs`` replace equal ones."""
+def decode(kept: Kept, line_number: int, begun: float, inputs: Mapping[str, Any] | None = None) -> Outcome:
+    """Read a line as that of a number. ``inputs`` replace equal ones.
+
+    It counts as reused only if it is from before the session that ``begun`` then.
+    """
     content = json.loads(kept.content)
     prompt, completion, total = content["tokens"]
     row = Row(
@@ -54,7 +57,7 @@ def decode(kept: Kept, line_number: int, inputs: Mapping[str, Any] | None = None
         output=content["output"],
         duration=content["duration"],
         tokens=Tokens(prompt=prompt, completion=completion, total=total),
-        recorded=kept.recorded,
+        recorded=kept.recorded if kept.recorded < begun else None,
     )
     return Outcome(row=row, aggregation=content["aggregation"])
 
@@ -73,10 +76,14 @@ def add(connection: sqlite3.Connection, *, key: str, reads: str, by_itself: bool
 
 
 class Finder:
-    """Finds outcomes, and tells of those that are damaged. ``since`` is the Unix time of the oldest that count."""
+    """Finds outcomes, and tells of those that are damaged.
 
-    def __init__(self, since: float, damaged: Callable[[], None]) -> None:
+    ``since`` is the Unix time of the oldest that count, ``begun`` that of the session's begin.
+    """
+
+    def __init__(self, since: float, begun: float, damaged: Callable[[], None]) -> None:
         self.since = since
+        self.begun = begun
         self.damaged = damaged
 
     def by_key(self, connection: sqlite3.Connection, keys: Sequence[str], present: Present) -> Iterator[Kept]:

@@ -88,7 +88,7 @@ def mark_used(connection: sqlite3.Connection, run: KeptRun, context: str, now: f
 
 def _result(connection: sqlite3.Connection, run: KeptRun, finder: Finder) -> RunResult | None:
     numbers = {outcome: number for number, outcome in run.content["lines"]}
-    rows = [decode(kept, numbers[kept.id]).row for kept in finder.by_id(connection, list(numbers))]
+    rows = [decode(kept, numbers[kept.id], finder.begun).row for kept in finder.by_id(connection, list(numbers))]
     if len(rows) != len(numbers):
         return None
     return RunResult(
@@ -97,7 +97,7 @@ def _result(connection: sqlite3.Connection, run: KeptRun, finder: Finder) -> Run
         metrics=run.content["metrics"],
         duration=run.content["duration"],
         llm_calls=run.content["llm_calls"],
-        recorded=run.recorded,
+        recorded=run.recorded if run.recorded < finder.begun else None,
     )
 
 

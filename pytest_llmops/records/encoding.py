@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
-
 _PLAIN = frozenset({str, int, bool})
 
 

@@ -86,7 +86,8 @@ def _totals(runs: Sequence[PlannedRun]) -> Iterator[str]:
         calls = sum(result.llm_calls for result in kept)
         tokens = sum(row.tokens.total for result in kept for row in result.rows)
         took = f"{_amount(calls, 'LLM call')} and {_amount(tokens, 'token')}"
-        yield f"reused: {_amount(len(kept), 'run')}, which took {took}"
+        source = " from cassettes" if calls and not any(run.asks for run in runs) else ""
+        yield f"reused: {_amount(len(kept), 'run')}, which took {took}{source}"
 
 
 def _rows(runs: Sequence[PlannedRun]) -> str:

@@ -14,6 +14,7 @@ SLOW = {
     "how-to/bring-a-template-project.md",
     "how-to/choose-variants.md",
     "how-to/record-llm-answers.md",
+    "how-to/reuse-results.md",
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_case import Engine, lines_of, upper
+from ledger_case import Engine, lines_of, upper, write_request
 
 from pytest_llmops.ledger import Info, Ledger, digest_of
 from pytest_llmops.ledger.data import LineKeys
@@ -315,3 +316,15 @@ def test_an_image_is_known_by_its_place_from_the_flow(tmp_path: Path) -> None:
         return keys[0]
 
     assert key_in(tmp_path / "one") == key_in(tmp_path / "two/three")
+
+
+def test_what_the_session_itself_found_out_does_not_count_as_reused(tmp_path: Path) -> None:
+    request = write_request(tmp_path)
+    with closing(Ledger(tmp_path / ".llmops")) as ledger:
+        Engine(ledger).run(request)
+        again = Engine(ledger)
+        assert (again.run(request).oldest, again.executed) == (None, [])
+    with closing(Ledger(tmp_path / ".llmops")) as later:
+        result = Engine(later).run(request)
+        assert len(result.reused) == 3
+        assert result.recorded is not None

@@ -42,7 +42,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 ledger = Ledger(folder / ".llmops")
 result = Engine(ledger, answer).run(request)
-print(len(result.rows), result.recorded is not None, *ledger.troubles, flush=True)
+print(len(result.rows), *ledger.troubles, flush=True)
 ledger.close()
 """
 
@@ -97,8 +97,7 @@ def test_sessions_that_want_the_same_run_execute_it_once(
     sessions = [start(20, 0.005, repo) for repo in ("one", "two", "three")]
     for session in sessions:
         go(session)
-    said = sorted(session.communicate(timeout=60)[0] for session in sessions)
-    assert said == ["20 False\n", "20 True\n", "20 True\n"]
+    assert {session.communicate(timeout=60)[0] for session in sessions} == {"20\n"}
     assert executed(tmp_path) == Counter({f"w{n}": 1 for n in range(20)})
 
 
@@ -110,7 +109,7 @@ def test_sessions_that_share_lines_execute_each_once(
     for session in sessions:
         go(session)
     said = {session.communicate(timeout=60)[0] for session in sessions}
-    assert said == {"20 False\n", "30 False\n"}
+    assert said == {"20\n", "30\n"}
     assert executed(tmp_path) == Counter({f"w{n}": 1 for n in range(30)})
 
 
@@ -125,7 +124,7 @@ def test_a_killed_session_loses_only_the_line_under_way(
         time.sleep(0.01)
     go(heir)  # waits for the other one's run, and takes it over
     killed.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-    assert heir.communicate(timeout=60)[0] == "12 False\n"
+    assert heir.communicate(timeout=60)[0] == "12\n"
     counts = executed(tmp_path)
     assert set(counts) == {f"w{n}" for n in range(12)}
     assert sum(counts.values()) <= 13

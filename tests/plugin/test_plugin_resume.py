@@ -75,4 +75,3 @@ def test_kill_9_and_resume(pytester: pytest.Pytester, kill: int) -> None:
     assert twice <= AT_ONCE
     assert outputs(project) == {word: f"said {word}" for word in words}
     assert json.loads(Path(project.path, "reports", "gate.json").read_text(encoding="utf-8"))["state"] == "open"
-

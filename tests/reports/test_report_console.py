@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_samples import HOSTILE, cell, metric_gate, report, run_gate
+from report_samples import CREATED, HOSTILE, cell, cell_result, metric_gate, report, reused, run_gate
 
 from pytest_llmops.records.gate import CellResult, Evaluation, GateResult
 from pytest_llmops.records.report import Decision, Report
@@ -37,6 +37,15 @@ def test_failure_text_without_reason_and_details_is_its_headline() -> None:
     )
 
 
+def test_failure_text_says_the_age_of_what_it_rests_on() -> None:
+    gate = metric_gate(verdict="FAIL", reason="1 of 2 rows failed", details=("row 1",), recorded=CREATED - 7200)
+    assert failure_text(gate).splitlines()[1:] == [
+        "1 of 2 rows failed",
+        "rests on reused rows, the oldest from 2026-09-01T08:00:00+00:00",
+        "  row 1",
+    ]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_failure_text_is_safe_and_says_the_verdict_first(text: str) -> None:
     shown = failure_text(metric_gate(verdict="FAIL", reason=text * 99, details=(text, text * 999)))
@@ -58,6 +67,14 @@ def test_summary() -> None:
         "(FAIL) does not close the gate",
         "reports: reports/summary.md",
         "gate: closed: 1 of 4 gates failed",
+    ]
+
+
+def test_summary_says_what_is_reused_and_how_old_it_is() -> None:
+    assert summary_lines(report(run_gate(), cells=(reused(cell_result()),)))[-3:] == [
+        "reused: 1 of 3 rows, oldest from 2 days ago",
+        "reports: reports/summary.md",
+        "gate: open",
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from report_samples import EXPERIMENT, cell_result, metric_gate, report, run_gate
+from report_samples import CREATED, EXPERIMENT, cell_result, metric_gate, report, reused, run_gate
 
 from pytest_llmops.records.encoding import dumps
 from pytest_llmops.reports.gate import document
@@ -20,6 +20,7 @@ def test_the_whole_document() -> None:
         "reasons": [f"FAIL {item}"],
         "counts": {"FAIL": 1, "PASS": 1},
         "settings": {"env": "dev", "llm": "replay"},
+        "recorded": None,
         "gates": [
             {
                 "experiment": EXPERIMENT,
@@ -30,6 +31,7 @@ def test_the_whole_document() -> None:
                 "n": 40,
                 "blocking": True,
                 "reason": f"FAIL {item}: 0.625, required >= 0.8 (n = 40)",
+                "recorded": None,
             },
             {
                 "experiment": EXPERIMENT,
@@ -40,6 +42,7 @@ def test_the_whole_document() -> None:
                 "n": 2,
                 "blocking": True,
                 "reason": "PASS run[ner_extract-general-terse] (n = 2)",
+                "recorded": None,
             },
         ],
     }
@@ -57,3 +60,10 @@ def test_names_that_look_like_commands_are_broken_up() -> None:
     gate = metric_gate(cell="##vso[task.complete result=Failed]", verdict="FAIL")
     encoded = document(report(gate))
     assert encoded["reasons"] == ["FAIL matcher.exact_match_rate[# #vso[task.complete result=Failed]]"]
+
+
+def test_what_is_reused_stands_under_recorded() -> None:
+    gate = metric_gate(recorded=CREATED - 3600)
+    encoded = document(report(gate, run_gate(), cells=(reused(cell_result()),)))
+    assert encoded["recorded"] == {"oldest": "2026-08-30T10:00:00+00:00", "rows": 1, "of": 3}
+    assert [line["recorded"] for line in encoded["gates"]] == ["2026-09-01T09:00:00+00:00", None]

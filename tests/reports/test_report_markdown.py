@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from report_samples import HOSTILE, cell_result, metric_gate, report, run_gate
+from report_samples import HOSTILE, cell_result, metric_gate, report, reused, run_gate
 
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.reports.markdown import summary
@@ -57,6 +57,14 @@ def test_the_whole_summary() -> None:
     assert summary(report()) == SUMMARY
 
 
+def test_what_is_reused_follows_the_date() -> None:
+    shown = summary(report(run_gate(), cells=(reused(cell_result()),)))
+    assert (
+        "\n\nCreated: 2026-09-01T10:00:00+00:00\n\n"
+        "Reused: 1 of 3 rows, oldest from 2 days ago (2026-08-30T10:00:00+00:00)\n\n## ner\n"
+    ) in shown
+
+
 def test_an_open_gate_comes_first_and_alone() -> None:
     assert summary(report(run_gate(), cells=())).startswith("# Gate open\n\n1 gate: 0 FAIL, 1 PASS\n")
 
@@ -80,7 +88,8 @@ def test_an_evaluator_without_thresholds_shows_its_metrics() -> None:
 def test_hostile_text_stays_text(text: str) -> None:
     gate = metric_gate(verdict="FAIL", cell=text, rule=text, reason=text, details=(text,))
     broken = replace(cell_result().run.rows[1], error=text)
-    result = replace(cell_result(), run=replace(cell_result().run, rows=(broken,)))
+    result = reused(cell_result())
+    result = replace(result, run=replace(result.run, rows=(*result.run.rows, broken)))
     session = replace(
         report(gate, cells=(result,)),
         experiments={"evals/ner/experiment.yaml": text},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_samples import HOSTILE, metric_gate, run_gate
+from report_samples import CREATED, HOSTILE, metric_gate, run_gate
 
 from pytest_llmops.reports.pytest_html import extra_html, header_cells, name_cell, row_cells
 
@@ -152,3 +152,9 @@ def test_extra_html() -> None:
         "<p><strong>PASS run[ner_extract-general-terse] (n = 2)</strong></p><p>2 rows ran, 1 failed</p>"
     )
     assert extra_html(metric_gate(details=("row 1: <x>", "row 2"))).endswith(">row 1: &lt;x&gt;\nrow 2</pre>")
+
+
+def test_extra_html_says_the_age_of_what_a_verdict_rests_on() -> None:
+    assert extra_html(metric_gate(recorded=CREATED)).endswith(
+        "</strong></p><p>rests on reused rows, the oldest from 2026-09-01T10:00:00+00:00</p>"
+    )

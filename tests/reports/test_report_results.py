@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_samples import FEW_SHOT, cell_result, metric_gate, report
+from report_samples import FEW_SHOT, cell_result, metric_gate, report, reused
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.encoding import dumps
@@ -20,6 +20,8 @@ from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Tokens, Variant
 from pytest_llmops.reports.results import document, ordered, parse, read
+
+DIFFERENT = ("created", "duration", "recorded")
 
 TEXT = st.text(max_size=8)
 NUMBER = st.floats(allow_nan=False, width=32)
@@ -39,6 +41,7 @@ ROW = st.builds(
     error=st.none() | TEXT,
     duration=NUMBER,
     tokens=st.builds(Tokens, prompt=COUNT, completion=COUNT, total=COUNT),
+    recorded=st.none() | NUMBER,
 )
 RUN = st.builds(
     RunResult,
@@ -50,6 +53,7 @@ RUN = st.builds(
     duration=NUMBER,
     llm_calls=COUNT,
     misses=st.lists(st.builds(CassetteMiss, cassette=TEXT, request=TEXT, nearest=TEXT), max_size=2).map(tuple),
+    recorded=st.none() | NUMBER,
 )
 VARIANT = st.builds(
     Variant, id=TEXT, nodes=st.dictionaries(TEXT, TEXT), overrides=OBJECT, init=OBJECT, is_default=st.booleans()
@@ -75,6 +79,7 @@ GATE = st.builds(
     blocking=st.booleans(),
     reason=TEXT,
     details=st.lists(TEXT, max_size=2).map(tuple),
+    recorded=st.none() | NUMBER,
 )
 REPORT = st.builds(
     Report,
@@ -130,18 +135,18 @@ def test_order_does_not_depend_on_what_ran_first() -> None:
         assert dumps(document(other)) == dumps(document(original))
 
 
-def test_only_created_and_duration_differ_between_two_sessions() -> None:
+def test_only_created_duration_and_recorded_differ_between_two_sessions() -> None:
     def session(created: str, factor: float) -> Report:
         def slower(run: RunResult) -> RunResult:
             rows = tuple(replace(row, duration=row.duration * factor) for row in run.rows)
             return replace(run, rows=rows, duration=run.duration * factor)
 
         cells = tuple(replace(result, run=slower(result.run)) for result in report().cells)
-        return replace(report(), created=created, cells=cells)
+        return replace(report(), created=created, cells=tuple(reused(cell, factor) for cell in cells))
 
     def stripped(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: stripped(item) for key, item in value.items() if key not in ("created", "duration")}
+            return {key: stripped(item) for key, item in value.items() if key not in DIFFERENT}
         return [stripped(item) for item in value] if isinstance(value, list) else value
 
     one, two = document(session("2026-09-01", 1)), document(session("2026-09-02", 3))
@@ -164,6 +169,7 @@ def test_rows_keep_what_a_new_decision_needs() -> None:
         "error": None,
         "duration": 0.25,
         "tokens": {"prompt": 10, "completion": 2, "total": 12},
+        "recorded": None,
     }
 
 

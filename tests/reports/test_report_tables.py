@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from report_samples import FEW_SHOT, HOSTILE, cell_result, metric_gate, report
+from report_samples import CREATED, FEW_SHOT, HOSTILE, cell_result, metric_gate, report, reused
 
 from pytest_llmops.records.gate import CellResult
 from pytest_llmops.records.run import Row, RunResult
@@ -60,20 +60,35 @@ def test_files() -> None:
 def test_result_csv() -> None:
     assert rendered(cell_result(), cell_result(FEW_SHOT))["ner/matcher_result.csv"] == (
         "flow,dataset,variant,line_number,inputs.gold,inputs.prediction,outputs.exact,"
-        "run.inputs.text,run.outputs.entities,extract,error,flow_name,exp_run\n"
+        "run.inputs.text,run.outputs.entities,extract,error,reused,flow_name,exp_run\n"
         "ner_extract,general,few_shot,0,nurse,nurse,false,"
-        "She is a nurse.,nurse,few_shot,,matcher,ner_extract-general-few_shot\n"
-        "ner_extract,general,few_shot,1,,,,Hm.,,few_shot,ValueError: no entity,matcher,ner_extract-general-few_shot\n"
-        "ner_extract,general,terse,0,nurse,nurse,false,She is a nurse.,nurse,terse,,matcher,ner_extract-general-terse\n"
-        "ner_extract,general,terse,1,,,,Hm.,,terse,ValueError: no entity,matcher,ner_extract-general-terse\n"
+        "She is a nurse.,nurse,few_shot,,,matcher,ner_extract-general-few_shot\n"
+        "ner_extract,general,few_shot,1,,,,Hm.,,few_shot,ValueError: no entity,,matcher,ner_extract-general-few_shot\n"
+        "ner_extract,general,terse,0,nurse,nurse,false,"
+        "She is a nurse.,nurse,terse,,,matcher,ner_extract-general-terse\n"
+        "ner_extract,general,terse,1,,,,Hm.,,terse,ValueError: no entity,,matcher,ner_extract-general-terse\n"
     )
 
 
 def test_metrics_csv() -> None:
     assert rendered(cell_result())["ner/matcher_metrics.csv"] == (
-        "flow,dataset,variant,exact_match_rate,f1,extract,n,error,flow_name,exp_run\n"
-        "ner_extract,general,terse,0.5,0.6666666666666666,terse,1,,matcher,ner_extract-general-terse\n"
+        "flow,dataset,variant,exact_match_rate,f1,extract,n,error,reused,flow_name,exp_run\n"
+        "ner_extract,general,terse,0.5,0.6666666666666666,terse,1,,,matcher,ner_extract-general-terse\n"
     )
+
+
+def test_lines_say_from_when_the_oldest_outcome_is_that_they_rest_on() -> None:
+    result = reused(cell_result())
+    matcher = result.evaluations["matcher"]
+    scored = tuple(replace(row, recorded=CREATED - 3 * 86_400) for row in matcher.result.rows)
+    older = replace(matcher, evaluator="older", result=replace(matcher.result, rows=scored))
+    texts = rendered(replace(result, evaluations={"matcher": matcher, "older": older}))
+    for kind, fresh in (("result", [""]), ("metrics", [])):
+        assert [line["reused"] for line in lines_of(texts[f"ner_{kind}.csv"])] == [
+            *("2026-08-30T10:00:00+00:00", *fresh),
+            *("2026-08-29T10:00:00+00:00", *fresh),
+        ]
+    assert "<th>reused</th>" in texts["ner_result.html"]
 
 
 def test_tables_of_the_experiment_hold_every_evaluator() -> None:
@@ -110,11 +125,14 @@ def test_an_evaluation_that_failed_is_on_every_row() -> None:
 
 def test_metrics_named_like_columns_replace_none_of_them() -> None:
     result = cell_result()
-    odd = replace(result.evaluations["matcher"].result, metrics={"dataset": 1, "n": 2, "extract": 3, "f1": 4})
+    odd = replace(
+        result.evaluations["matcher"].result, metrics={"dataset": 1, "n": 2, "extract": 3, "f1": 4, "reused": 5}
+    )
     matcher = replace(result.evaluations["matcher"], result=odd)
     (line,) = lines_of(rendered(replace(result, evaluations={"matcher": matcher}))["ner/matcher_metrics.csv"])
     assert (line["dataset"], line["n"], line["extract"], line["f1"]) == ("general", "1", "terse", "4")
     assert (line["metrics.dataset"], line["metrics.n"], line["metrics.extract"]) == ("1", "2", "3")
+    assert (line["reused"], line["metrics.reused"]) == ("", "5")
 
 
 def test_experiments_of_one_name_get_folders_of_their_own() -> None:

@@ -180,3 +180,13 @@ def test_which_variants_must_pass(require: Any, passing: tuple[str, ...], expect
 
 def test_without_the_default_variant_all_that_were_selected_must_pass() -> None:
     assert required_variants("default", [Variant(id="b", is_default=False)], lambda _: []) == {"b"}
+
+
+def test_verdicts_carry_the_age_of_the_oldest_outcome_they_rest_on() -> None:
+    fresh = result()
+    scored = result(rows=tuple(replace(row, recorded=50.0) for row in rows(*SCORES)))
+    ran = replace(scored, run=replace(scored.run, rows=tuple(replace(row, recorded=40.0) for row in scored.run.rows)))
+    reported = [judge(cell, Demand(name="m"), GatePolicy()).recorded for cell in (fresh, scored, ran)]
+    assert [gate(cell).recorded for cell in (fresh, scored, ran)] == reported == [None, 50.0, 40.0]
+    assert [run_gate(cell).recorded for cell in (fresh, scored, ran)] == [None, None, 40.0]
+    assert gate(ran, "<= 9", "run.rows").recorded == 40.0
