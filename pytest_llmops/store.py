@@ -23,13 +23,14 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._known: dict[str, CellResult] = {}
 
     def get(self, key: str) -> CellResult | None:
         """Return the finished result of a cell, if there is one."""
         path = self._path(key)
-        if not path.exists():
-            return None
-        return from_json(CellResult, json.loads(path.read_bytes().decode("utf-8", "surrogatepass")))
+        if key not in self._known and path.exists():
+            self._known[key] = _decode(path.read_bytes().decode("utf-8", "surrogatepass"))
+        return self._known.get(key)
 
     def put(self, key: str, result: CellResult) -> CellResult:
         """Keep a result and return it as every other process will read it. They see all of it or nothing."""
@@ -37,7 +38,8 @@ class Store:
         unfinished = self._path(key).with_suffix(f".{os.getpid()}")
         unfinished.write_bytes(text.encode("utf-8", "surrogatepass"))
         unfinished.replace(self._path(key))
-        return from_json(CellResult, json.loads(text))
+        self._known[key] = _decode(text)
+        return self._known[key]
 
     @contextmanager
     def claim(self, key: str, *, wait: bool) -> Iterator[bool]:
@@ -57,3 +59,7 @@ class Store:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{digest(key)}.json"
+
+
+def _decode(text: str) -> CellResult:
+    return from_json(CellResult, json.loads(text))

@@ -169,9 +169,8 @@ class Results:
 
     def _cells(self, gates: tuple[GateResult, ...]) -> tuple[CellResult, ...]:
         from pytest_llmops.records.gate import cell_key
-        from pytest_llmops.store import Store
 
-        store = Store(self._runtime.store_folder())
+        store = self._runtime.store()
         keys = dict.fromkeys(cell_key(gate.experiment, gate.cell) for gate in gates)
         return tuple(result for key in keys if (result := store.get(key)) is not None)
 
@@ -193,7 +192,11 @@ class Results:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import distributions, version
+    from contextlib import suppress
+    from importlib.metadata import PackageNotFoundError, version
 
-    installed = {distribution.name for distribution in distributions()}
-    return {package: version(package) for package in _PACKAGES if package in installed}
+    versions = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llmops.plugin.settings import Settings
     from pytest_llmops.records.gate import CellResult, Demand, GateResult
     from pytest_llmops.session import Session
+    from pytest_llmops.store import Store
     from pytest_llmops.throttle import LimitServer
 
 
@@ -44,6 +45,7 @@ class Runtime:
         self._judges: dict[Path, Judge] = {}
         self._engine: Engine | None = None
         self._session: Session | None = None
+        self._store: Store | None = None
         self._store_folder: Path | None = None
         self._ledger: Ledger | None = None
         self._limit: LimitServer | None = None
@@ -98,11 +100,10 @@ class Runtime:
         if self._config.option.collectonly or not plans:
             return
         from pytest_llmops.session import Session
-        from pytest_llmops.store import Store
 
         processes = int(self._worker_input().get("workercount", 1))
         at_once = max(1, max(2, os.cpu_count() or 2) // processes)
-        self._session = Session(self._started_engine(), Store(self.store_folder()), self.ledger(), at_once=at_once)
+        self._session = Session(self._started_engine(), self.store(), self.ledger(), at_once=at_once)
         self._session.start(plans)
 
     def wait_for(self, item: pytest.Item) -> None:
@@ -145,6 +146,14 @@ class Runtime:
     def troubles(self) -> list[str]:
         """Say what was wrong with the ledger, if anything was."""
         return [] if self._ledger is None else list(self._ledger.troubles)
+
+    def store(self) -> Store:
+        """Results of this session, those of its other processes included."""
+        if self._store is None:
+            from pytest_llmops.store import Store
+
+            self._store = Store(self.store_folder())
+        return self._store
 
     def store_folder(self) -> Path:
         """Folder of this session's results, the same for all its processes."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from pytest_llmops.records.encoding import dumps, to_json
+from pytest_llmops.records.encoding import to_json
 
 # Everything that moves the cursor, hides, or reorders text, except tab, newline and the joiners that scripts need:
 # C0, DEL, C1, soft hyphen, zero-width space, bidi marks and overrides, line separators, BOM, tags, lone surrogates.
@@ -28,6 +29,8 @@ _EMPHASIS = re.compile(r"(?<!\w)_|_(?!\w)")
 
 def visible(text: str) -> str:
     """Show control, invisible and text-reordering characters as escapes such as ``\\x1b`` and ``\\u202e``."""
+    if text.isascii() and text.isprintable():
+        return text
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
@@ -50,7 +53,7 @@ def markdown_cell(text: str, limit: int = 300) -> str:
 def plain(value: Any) -> str:
     """Write any value as text: strings as they are, nothing for None, all else as JSON."""
     encoded = "" if value is None else to_json(value)
-    return encoded if isinstance(encoded, str) else dumps(encoded)
+    return encoded if isinstance(encoded, str) else json.dumps(encoded, ensure_ascii=False)
 
 
 def csv_cell(value: Any) -> str:
