@@ -10,7 +10,7 @@ from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import cells
 from pytest_llmops.records.experiment import RUN, Dataset, Experiment, Threshold
 from pytest_llmops.records.gate import Cell, Demand, cell_key
-from pytest_llmops.records.run import LLM, LLMMode, RunRequest, Variant
+from pytest_llmops.records.run import LLM, LLMMode, RunRequest, RunResult, Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,11 @@ class EvaluationPlan:
     evaluator: str
     dataset: str
     request: RunRequest
+
+    def after(self, run: RunResult) -> RunRequest:
+        """Return the request with the outputs of the cell's run."""
+        outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.completed]
+        return replace(self.request, run_outputs=outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 
 from pytest_llmops.engines.base import Engine, Progress
 from pytest_llmops.ledger import Ledger
@@ -80,8 +79,7 @@ class Session:
 
     def _evaluate(self, plan: EvaluationPlan, run: RunResult, expected_rows: int) -> Evaluation:
         if run.completed:
-            outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.completed]
-            result = self._run(replace(plan.request, run_outputs=outputs))
+            result = self._run(plan.after(run))
         else:
             result = RunResult(status="Failed", error="no row of the run completed, there is nothing to evaluate")
         return Evaluation(evaluator=plan.evaluator, dataset=plan.dataset, expected_rows=expected_rows, result=result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,8 +57,7 @@ class Planner(Runtime):
             if run.result is None:
                 yield self._planned(plan, evaluation.evaluator, None, ("the run that it evaluates does",))
                 continue
-            outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.result.completed]
-            known = self.ledger().explain(replace(evaluation.request, run_outputs=outputs))
+            known = self.ledger().explain(evaluation.after(run.result))
             yield self._planned(plan, evaluation.evaluator, known.result, known.reasons)
 
     def _planned(self, plan: CellPlan, name: str, reused: RunResult | None, reasons: tuple[str, ...]) -> PlannedRun:
