@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_llmops.records.run import Outcome
@@ -19,6 +19,11 @@ def execute(numbers: Sequence[int], *, concurrency: int) -> bytes:
 def restore(outcomes: Iterable[Outcome]) -> bytes:
     """Encode the command to take lines as completed that another process executed."""
     return _encode({"command": "restore", "lines": [[o.row.line_number, o.aggregation] for o in outcomes]})
+
+
+def kept(numbers: Collection[int]) -> bytes:
+    """Encode the news that the outcomes of these lines are kept."""
+    return _encode({"command": "kept", "numbers": list(numbers)})
 
 
 def aggregate(completed: Sequence[int]) -> bytes:

@@ -46,7 +46,8 @@ class Drive:
         self._progress = progress
         self._line_timeout = request.line_timeout
         self._aggregates = False
-        self._keeper = Keeper(journal)
+        self._keeper = Keeper(journal, self._acknowledge)
+        self._worker: Worker | None = None
         self._mine: dict[int, None] = {}
         self._suspects: list[int] = []
         self._vain_deaths = 0
@@ -59,6 +60,7 @@ class Drive:
         """
         while True:
             with closing(launch()) as worker:
+                self._worker = worker
                 worker.tell(order)
                 end = self._converse(worker)
             self._keeper.flush()
@@ -114,6 +116,10 @@ class Drive:
                 return heard
             self._keeper.flush()
         return worker.listen(patience)
+
+    def _acknowledge(self, numbers: Collection[int]) -> None:
+        if self._worker is not None:
+            self._worker.tell(commands.kept(numbers))
 
     def _note_start(self, event: Event) -> None:
         self._line_timeout, self._aggregates = event["line_timeout"], event["aggregates"]

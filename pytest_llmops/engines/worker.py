@@ -20,6 +20,7 @@ from pytest_llmops.engines import commands, events, orders
 from pytest_llmops.engines.commands import Command
 from pytest_llmops.engines.environment import placeholders
 from pytest_llmops.engines.executor import Aggregation, Executor
+from pytest_llmops.engines.keeping import Receipts, is_costly
 from pytest_llmops.engines.lines import run_lines
 from pytest_llmops.engines.marks import Marks
 from pytest_llmops.engines.orders import Order
@@ -47,12 +48,13 @@ def work(source: BinaryIO, sink: BinaryIO, scratch: Path) -> None:
     emit(events.hello(os.getpid()))
     order = orders.decode(source)
     told: Commands = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(source, told), daemon=True).start()
+    receipts = Receipts() if order.track else None
+    threading.Thread(target=_listen, args=(source, told, receipts), daemon=True).start()
     os.environ.clear()
     os.environ.update(order.environment)
     sys.path[:] = order.import_path
     importlib.invalidate_caches()
-    _run(order, scratch, told, emit)
+    _run(order, scratch, told, emit, receipts)
 
 
 def _writer(sink: BinaryIO) -> Emit:
@@ -67,13 +69,17 @@ def _writer(sink: BinaryIO) -> Emit:
     return emit
 
 
-def _listen(source: BinaryIO, told: Commands) -> None:
+def _listen(source: BinaryIO, told: Commands, receipts: Receipts | None) -> None:
     for line in source:
-        told.put(commands.decode(line))
+        command = commands.decode(line)
+        if command["command"] != "kept":
+            told.put(command)
+        elif receipts is not None:
+            receipts.arrive(command["numbers"])
     end_this_process()
 
 
-def _run(order: Order, scratch: Path, told: Commands, emit: Emit) -> None:
+def _run(order: Order, scratch: Path, told: Commands, emit: Emit, receipts: Receipts | None) -> None:
     """Execute a run and emit its events. LLM calls are intercepted from before the flow is loaded."""
     request, recorder, reads = order.request, None, NO_READS
     error, aggregation = None, None
@@ -83,7 +89,9 @@ def _run(order: Order, scratch: Path, told: Commands, emit: Emit) -> None:
             os.environ.setdefault(name, value)
         with _intercepted(request) as recorder:
             tracker = _tracker(order, scratch)
-            aggregation = _Run(request, scratch, emit, recorder, tracker).follow(told)
+            aggregation = _Run(
+                request, scratch, emit=emit, recorder=recorder, tracker=tracker, receipts=receipts
+            ).follow(told)
             reads = tracker.new()
     except (Exception, SystemExit) as problem:
         error = str(problem) if isinstance(problem, LLMOpsError) else one_line(problem)
@@ -125,10 +133,20 @@ def _intercepted(request: RunRequest) -> Iterator[Recorder]:
 class _Run:
     """The flow of the order, loaded, with its lines."""
 
-    def __init__(self, request: RunRequest, scratch: Path, emit: Emit, recorder: Recorder, tracker: Tracker) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        scratch: Path,
+        *,
+        emit: Emit,
+        recorder: Recorder,
+        tracker: Tracker,
+        receipts: Receipts | None,
+    ) -> None:
         self._emit = emit
         self._recorder = recorder
         self._tracker = tracker
+        self._receipts = receipts
         self._lock = threading.Lock()
         self._executor = _executor_for(request.flow, scratch, tracker)
         self._lines = dict(self._executor.prepare(request))
@@ -160,10 +178,14 @@ class _Run:
         return replace(row, tokens=count.tokens) if count.tokens.total else row
 
     def _finish(self, row: Row) -> None:
+        receipt = self._receipts.expect(row.line_number) if self._receipts and is_costly(row) else None
         # Whatever kills this process later, this line is told of, with all that was read by now, and is not to blame.
         with self._lock:
             self._emit(self._event(row))
         self._marks.clear(row.line_number)
+        if receipt is not None:
+            # So that no more lines are paid for than run at once, before an outcome is safe.
+            receipt.wait()
 
     def _event(self, row: Row) -> bytes:
         """Encode a row; an output that JSON can't hold makes it a failed row."""

@@ -72,6 +72,8 @@ def test_kill_9_and_resume(pytester: pytest.Pytester, kill: int) -> None:
         paid = calls(server)
     assert set(paid) == set(words)
     twice = sum(paid.values()) - ROWS
+    # Shown by -rP.
+    sys.stdout.write(f"killed after {moment} requests; {sum(paid.values())} calls, {twice} of them again")
     assert twice <= AT_ONCE
     assert outputs(project) == {word: f"said {word}" for word in words}
     assert json.loads(Path(project.path, "reports", "gate.json").read_text(encoding="utf-8"))["state"] == "open"
