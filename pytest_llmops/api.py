@@ -10,7 +10,6 @@ import inspect
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -162,7 +161,6 @@ def evaluate(
     and ``--llmops-ledger`` mean to pytest; without a ledger, everything is executed.
     """
     with ExitStack() as until_end:
-        folder = until_end.enter_context(tempfile.TemporaryDirectory(prefix="llmops-"))
         limit = until_end.enter_context(closing(LimitServer(concurrency)))
         known = until_end.enter_context(closing(Ledger(Path(ledger).absolute()))) if ledger else None
         options = Options(
@@ -173,7 +171,7 @@ def evaluate(
             llm_limit=limit.address,
         )
         plans = plan(experiment, path=experiment.file.name, options=options)
-        session = Session(_engine(), Store(Path(folder)), known, at_once=max(2, os.cpu_count() or 2))
+        session = Session(_engine(), Store(None), known, at_once=max(2, os.cpu_count() or 2))
         session.start(plans)
         results = {item.key: session.result(item) for item in plans}
         session.release()

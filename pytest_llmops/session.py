@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pytest_llmops.engines.base import Engine, Progress
+from pytest_llmops.errors import RunError
 from pytest_llmops.ledger import Ledger
 from pytest_llmops.plan import CellPlan, EvaluationPlan
 from pytest_llmops.records.gate import CellResult, Evaluation
@@ -26,6 +27,7 @@ class Session:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="llmops-cell")
         self._futures: dict[str, Future[CellResult | None]] = {}
         self._progress: dict[str, tuple[int, int]] = {}
+        self._closed = False
 
     def start(self, plans: Iterable[CellPlan]) -> None:
         """Begin to execute cells, in order, and return at once. A cell that was started before is left alone."""
@@ -55,8 +57,13 @@ class Session:
         """Let the threads go. What is queued never starts."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def finish(self) -> None:
+        """Wait for what is under way, because another process may wait for it too. What is queued never starts."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
     def close(self) -> None:
         """Stop at once: what is queued never starts, what is under way is ended."""
+        self._closed = True
         self.release()
         self._engine.close()
 
@@ -68,6 +75,9 @@ class Session:
         run = self._run(plan.request, lambda done, total: self._progress.update({plan.key: (done, total)}))
         expected = plan.expected_rows if plan.expected_rows is not None else len(run.rows)
         evaluations = {item.evaluator: self._evaluate(item, run, expected) for item in plan.evaluations}
+        if self._closed:
+            # What was ended in the middle is not the cell's result: whoever wants it executes it again.
+            raise RunError("the session was closed before the cell was finished")
         result = CellResult(cell=plan.cell, run=run, evaluations=evaluations, expected_rows=plan.expected_rows)
         return self._store.put(plan.key, result)
 

@@ -16,7 +16,7 @@ Work = Callable[[Mapping[str, Any], int], Row]
 Finish = Callable[[Row], None]
 
 _PATIENCE = 0.01
-"""Seconds without a finished line after which lines seem to wait rather than compute, so more may run at once."""
+"""Seconds after which one looks whether lines wait rather than compute, so that more should run at once."""
 
 
 def run_lines(work: Work, lines: Sequence[Line], finish: Finish, *, concurrency: int, timeout: float) -> int:
@@ -29,9 +29,9 @@ def run_lines(work: Work, lines: Sequence[Line], finish: Finish, *, concurrency:
     pool, at_once = _Pool(work, lines, finish, timeout), min(concurrency, len(lines))
     pool.grow_to(1)
     while pool.unfinished:
-        # Threads that compute only get in each other's way, so there are never more of them than turn out to help.
-        if not pool.progresses(_PATIENCE if pool.size < at_once else timeout):
-            pool.grow_to(min(2 * pool.size, at_once))
+        # Threads that compute only get in each other's way, so there is one of them until it turns out to wait.
+        if pool.waits(_PATIENCE if pool.size < at_once else timeout):
+            pool.grow_to(at_once)
         pool.give_up_on_overdue()
     return pool.finished
 
@@ -57,12 +57,12 @@ class _Pool:
             threading.Thread(target=self._run_pending, daemon=True).start()
         self.size = size
 
-    def progresses(self, longest: float) -> bool:
-        """Wait ``longest`` seconds at most, less if a line's time ends; tell whether any line has finished."""
-        before, now = self.finished, time.monotonic()
+    def waits(self, longest: float) -> bool:
+        """Let ``longest`` seconds pass, less if a line's time ends; tell whether the processor was idle meanwhile."""
+        busy, now = time.process_time(), time.monotonic()
         first = min((deadline for deadline, _ in self._deadlines.copy().values()), default=now + longest)
         self._all_done.wait(min(longest, max(0.0, first - now)))
-        return self.finished > before
+        return time.process_time() - busy < (time.monotonic() - now) / 2
 
     def give_up_on_overdue(self) -> None:
         """Fail the lines whose time is over, and begin no more where there are any."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -72,6 +74,44 @@ def watch_clients() -> Callable[[], None]:
         return send
 
     return patch_send(sync, asynchronous)
+
+
+def follow_threads() -> Callable[[], None]:
+    """Have threads count for the line that started them, or gave them work, and return the function that ends it.
+
+    A thread starts with an empty context. Only the line is handed on: all else is as flows know it.
+    """
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+
+    def start_for_line(thread: threading.Thread) -> None:
+        thread.run = _for_line(thread.run)  # type: ignore[method-assign]
+        start(thread)
+
+    def submit_for_line(pool: ThreadPoolExecutor, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return submit(pool, _for_line(work), *args, **kwargs)
+
+    def undo() -> None:
+        threading.Thread.start, ThreadPoolExecutor.submit = start, submit  # type: ignore[method-assign]
+
+    threading.Thread.start = start_for_line  # type: ignore[method-assign, assignment]
+    ThreadPoolExecutor.submit = submit_for_line  # type: ignore[method-assign, assignment]
+    return undo
+
+
+def _for_line(work: Callable[..., Any]) -> Callable[..., Any]:
+    line = _line.get()
+    if line is None:
+        return work
+
+    @functools.wraps(work)
+    def run(*arguments: Any, **keywords: Any) -> Any:
+        token = _line.set(line)
+        try:
+            return work(*arguments, **keywords)
+        finally:
+            _line.reset(token)
+
+    return run
 
 
 def read_tokens(content: bytes) -> Tokens:

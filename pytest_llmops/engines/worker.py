@@ -27,7 +27,7 @@ from pytest_llmops.engines.orders import Order
 from pytest_llmops.engines.process import SCRATCH, end_this_process, redirect_standard_streams
 from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
 from pytest_llmops.engines.text import aggregation_timeout, one_line
-from pytest_llmops.engines.tokens import counting_tokens, watch_clients
+from pytest_llmops.engines.tokens import counting_tokens, follow_threads, watch_clients
 from pytest_llmops.errors import LLMOpsError, RunError
 from pytest_llmops.records.experiment import Flow
 from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
@@ -62,9 +62,13 @@ def _writer(sink: BinaryIO) -> Emit:
     lock = threading.Lock()
 
     def emit(event: bytes) -> None:
-        with lock:
-            sink.write(event)
-            sink.flush()
+        try:
+            with lock:
+                sink.write(event)
+                sink.flush()
+        except (OSError, ValueError):
+            # The flow closed what is not its own, or nobody listens any more.
+            end_this_process()
 
     return emit
 
@@ -127,6 +131,7 @@ def _intercepted(request: RunRequest) -> Iterator[Recorder]:
         recorder = cassettes.install(llm)
         until_end.callback(recorder.close)
         until_end.callback(watch_clients())
+        until_end.callback(follow_threads())
         yield recorder
 
 

@@ -17,9 +17,13 @@ from pytest_llmops.ledger.files import FileDigests, Stamp, files_below, stamp
 from pytest_llmops.records.experiment import Connection, Flow
 from pytest_llmops.records.run import LLM, RunRequest, Variant
 
-_SECRET_NAME = re.compile(r".*(key|secret|token|password)[\W\d_]*", re.IGNORECASE | re.DOTALL)
-_NO_SECRET = re.compile(r"\d{1,7}|\$\{.*\}")
-"""Numbers that are too short for a secret, and references to one."""
+_SECRET_NAME = re.compile(
+    r".*(api_?key|access_?key|account_?key|subscription_?key|access_?token|auth_?token|bearer_?token|password|secret"
+    r"|connection_?string)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_SECRET = re.compile(r"\$\{.*\}")
+"""A reference to a secret, which is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, s
             "files": {name: files.get(path) for name, path in _files(request.flow)},
         },
         "variant": _variant(request.variant),
-        "variables": {name: setting(name, value) for name, value in request.environment_variables.items()},
+        "variables": {name: variable(name, value) for name, value in request.environment_variables.items()},
         "connections": {connection.name: _connection(connection) for connection in request.connections},
         "llm": _llm(request.llm, files),
         "environment": {
@@ -73,28 +77,25 @@ def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, s
     return Context(label=request.flow.name, ingredients=ingredients, request=request, stamps=stamps)
 
 
-def setting(name: str, value: object) -> str:
-    """Return what stands for a setting's value: its digest, in which secrets at any depth don't show.
+def setting(value: object) -> str:
+    """Return what stands for a value that may vary, whatever its name: its digest.
 
     Raises:
         TypeError: for a value that JSON does not have.
     """
-    return digest(exact(_without_secrets(name, value)))
+    return digest(exact(value))
 
 
-def _without_secrets(name: str, value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _without_secrets(str(key), item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_secrets("", item) for item in value]
-    return "secret" if holds_secret(name, value) else value
+def variable(name: str, value: object) -> str:
+    """Return what stands for the value of an environment variable: its digest, if it is no secret."""
+    return "secret" if holds_secret(name, value) else setting(value)
 
 
 def holds_secret(name: str, value: object) -> bool:
-    """Tell whether a value, or the lack of one, is a secret, which must neither be stored nor make a difference.
+    """Tell whether the value of a variable, or the lack of one, is a secret, which makes no difference: keys rotate.
 
-    Stricter than ``secrets.is_secret``, which is for what people see: a ``tokenizer``, ``keywords`` or ``max_tokens``
-    changes what a flow gives, so it must make one. What is stored of such a setting is only its digest.
+    Much stricter than ``secrets.is_secret``, which is for what people see: a ``SORT_KEY`` or ``STOP_TOKEN`` changes
+    what a flow gives, so it must make a difference.
     """
     if not _SECRET_NAME.fullmatch(name):
         return False
@@ -143,21 +144,22 @@ def _stamps(request: RunRequest) -> dict[str, Stamp | None]:
     paths = [path for _, path in _files(request.flow)]
     if request.llm.mode == "replay" and request.llm.cassette is not None:
         paths.append(str(request.llm.cassette))
+    paths += [str(data) for data in (request.data, request.run_inputs) if isinstance(data, Path)]
     return {path: stamp(path) for path in paths}
 
 
 def _variant(variant: Variant) -> dict[str, Any]:
     return {
         "nodes": dict(variant.nodes),
-        "overrides": {name: setting(name, value) for name, value in variant.overrides.items()},
-        "init": {name: setting(name, value) for name, value in variant.init.items()},
+        "overrides": {name: setting(value) for name, value in variant.overrides.items()},
+        "init": {name: setting(value) for name, value in variant.init.items()},
     }
 
 
 def _connection(connection: Connection) -> dict[str, Any]:
     return {
         "type": connection.type,
-        "values": {name: setting(name, value) for name, value in connection.values.items()},
+        "values": {name: setting(value) for name, value in connection.values.items()},
         "secrets": sorted(connection.secrets),
     }
 

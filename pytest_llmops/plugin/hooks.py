@@ -106,6 +106,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["llmops_marked"] = runtime.marked
         session.config.workeroutput["llmops_unmatched_thresholds"] = runtime.unmatched_thresholds()
         session.config.workeroutput["llmops_troubles"] = runtime.troubles()
+        if not session.shouldstop and not session.shouldfail:
+            runtime.finish()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -127,7 +129,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     runtime = node.config.stash[RUNTIME]
-    node.workerinput["llmops_store"] = str(runtime.store_folder())
+    node.workerinput["llmops_store"] = runtime.share_store()
+    node.workerinput["llmops_session"] = runtime.name
     node.workerinput["llmops_llm_limit"] = runtime.llm_limit()
     node.workerinput["llmops_begun"] = runtime.begun
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -46,7 +47,9 @@ class Runtime:
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._store: Store | None = None
-        self._store_folder: Path | None = None
+        shared = self._worker_input().get("llmops_store")
+        self._store_folder: Path | None = Path(shared) if shared else None
+        self.name: str = self._worker_input().get("llmops_session", uuid4().hex)
         self._ledger: Ledger | None = None
         self._limit: LimitServer | None = None
         self._collected: set[Path] = set()
@@ -152,15 +155,14 @@ class Runtime:
         if self._store is None:
             from pytest_llmops.store import Store
 
-            self._store = Store(self.store_folder())
+            self._store = Store(self._store_folder)
         return self._store
 
-    def store_folder(self) -> Path:
-        """Folder of this session's results, the same for all its processes."""
+    def share_store(self) -> str:
+        """Make the folder by which the processes of this session share their results, and return its path."""
         if self._store_folder is None:
-            shared = self._worker_input().get("llmops_store")
-            self._store_folder = Path(shared or tempfile.mkdtemp(prefix="llmops-"))
-        return self._store_folder
+            self._store_folder = Path(tempfile.mkdtemp(prefix="llmops-"))
+        return str(self._store_folder)
 
     def llm_limit(self) -> str:
         """Address of the one limit on LLM calls of all processes of this session, empty where none is made."""
@@ -171,6 +173,11 @@ class Runtime:
 
             self._limit = LimitServer(self.settings["concurrency"])
         return self._limit.address
+
+    def finish(self) -> None:
+        """Wait for the cells that this process has begun: items of other processes may need them."""
+        if self._session is not None:
+            self._session.finish()
 
     def stop(self) -> None:
         """End all work that is under way."""
@@ -222,7 +229,7 @@ class Runtime:
         return plan(
             replace(experiment, thresholds=override(experiment.thresholds, given)),
             path=self._name(path),
-            options=self.settings.options(recording=self.store_folder().name, llm_limit=self.llm_limit()),
+            options=self.settings.options(recording=self.name, llm_limit=self.llm_limit()),
         )
 
     def _started_engine(self) -> Engine:

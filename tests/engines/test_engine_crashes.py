@@ -78,6 +78,12 @@ def test_a_line_that_blocks_the_interpreter(run: Run) -> None:
     assert result.metrics == {"rows": 2}
 
 
+def test_a_line_that_closes_what_is_not_its_own(run: Run) -> None:
+    result = run(*FLOW, data=[{"what": "fine"}, {"what": "close"}, {"what": "good"}])
+    assert errors(result) == {1: crash(1)}
+    assert result.metrics == {"rows": 2}
+
+
 def test_a_crash_of_the_aggregation_keeps_the_rows(run: Run) -> None:
     result = run(*FLOW, data=[{"what": "fine"}, {"what": "poison"}])
     assert result.failed == ()

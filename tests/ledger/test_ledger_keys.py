@@ -34,7 +34,13 @@ def full_request(root: Path) -> RunRequest:
             overrides={"answer.temperature": 0, "answer.max_tokens": "64"},
             init={"model": {"name": "m", "api_key": "s-1"}, "keywords": ["a"], "tokenizer": "gpt2"},
         ),
-        environment_variables={"STYLE": "plain", "SERVICE_KEY": "s-1", "MAX_TOKENS": "64", "URL": "${llm.base_url}"},
+        environment_variables={
+            "STYLE": "plain",
+            "SERVICE_API_KEY": "s-1",
+            "MAX_TOKENS": "64",
+            "SORT_KEY": "a",
+            "URL": "${llm.base_url}",
+        },
         connections=(CONNECTION,),
         llm=LLM(mode="replay", cassette=root / "cassettes/shout.json", recording="session 1"),
         run_outputs=[{"line_number": 0, "loud": "A"}],
@@ -81,7 +87,7 @@ def connected(**fields: Any) -> Change:
 
 INIT = {"model": {"name": "m", "api_key": "s-1"}, "keywords": ["a"], "tokenizer": "gpt2"}
 OVERRIDES = {"answer.temperature": 0, "answer.max_tokens": "64"}
-VARIABLES = {"STYLE": "plain", "SERVICE_KEY": "s-1", "MAX_TOKENS": "64", "URL": "${llm.base_url}"}
+VARIABLES = {"STYLE": "plain", "SERVICE_API_KEY": "s-1", "MAX_TOKENS": "64", "SORT_KEY": "a", "URL": "${llm.base_url}"}
 LLM_REPLAY = {"mode": "replay", "recording": "session 1"}
 
 MISSES: dict[str, tuple[Change, str]] = {
@@ -111,6 +117,14 @@ MISSES: dict[str, tuple[Change, str]] = {
     "init value": (varied(init={**INIT, "model": {"name": "n", "api_key": "s-1"}}), "init value model changed"),
     "init list named like a secret": (varied(init={**INIT, "keywords": ["b"]}), "init value keywords changed"),
     "init value named like a secret": (varied(init={**INIT, "tokenizer": "gpt4"}), "init value tokenizer changed"),
+    "init value that may be a secret": (
+        varied(init={**INIT, "model": {"name": "m", "api_key": "s-2"}}),
+        "init value model changed",
+    ),
+    "variable with a key to sort by": (
+        asked(environment_variables={**VARIABLES, "SORT_KEY": "b"}),
+        "variable SORT_KEY changed",
+    ),
     "removed init value": (varied(init={"model": INIT["model"], "keywords": ["a"]}), "init value tokenizer is gone"),
     "variable": (asked(environment_variables={**VARIABLES, "STYLE": "grand"}), "variable STYLE changed"),
     "variable named like a secret": (
@@ -174,8 +188,7 @@ HITS: dict[str, Change] = {
     "name of the recording": lambda request, root: replace(request, llm=replace(request.llm, recording="session 2")),
     "retries": lambda request, root: replace(request, llm=replace(request.llm, retries=1)),
     "secret of a connection": connected(secrets={"api_key": "s-2"}),
-    "secret variable": asked(environment_variables={**VARIABLES, "SERVICE_KEY": "s-2"}),
-    "secret init value": varied(init={**INIT, "model": {"name": "m", "api_key": "s-2"}}),
+    "secret variable": asked(environment_variables={**VARIABLES, "SERVICE_API_KEY": "s-2"}),
     "byte code": written("flows/shout/__pycache__/shout.cpython-311.pyc", "x"),
     "traces of prompt flow": written("flows/shout/.promptflow/flow.tools.json", "{}"),
     "file beside the flow": written("flows/shared/helper.py", "LEVEL = 2"),
@@ -225,7 +238,7 @@ def test_no_secret_is_in_the_ledger(open_ledger: Ledgers, tmp_path: Path) -> Non
     request = replace(
         full_request(tmp_path / "repo"),
         connections=(replace(CONNECTION, secrets={"api_key": secret}),),
-        environment_variables={"SERVICE_KEY": secret},
+        environment_variables={"SERVICE_API_KEY": secret},
         variant=Variant(init={"model": {"api_key": secret}}),
     )
     ledger = open_ledger()

@@ -142,6 +142,26 @@ def test_all_reused_starts_no_process(counted: Counted, monkeypatch: pytest.Monk
     counted.run("-p", "no:xdist").assert_outcomes(passed=2)
 
 
+def test_variants_of_a_value_whose_name_sounds_secret_are_not_shared(counted: Counted) -> None:
+    counted.write(
+        "shout.py",
+        """
+        class Shout:
+            def __init__(self, sort_key: str = "a"):
+                self.sort_key = sort_key
+
+            def __call__(self, word: str) -> dict:
+                return {"loud": word + self.sort_key}
+        """,
+    )
+    counted.replace("experiment.yaml", "shout:shout", "shout:Shout")
+    text = (counted.folder / "experiment.yaml").read_text(encoding="utf-8")
+    counted.write("experiment.yaml", text + 'llmops: {variants: {overrides: {init.sort_key: ["a", "b"]}}}\n')
+    counted.run()
+    outputs = [cell["run"]["rows"][0]["output"]["loud"] for cell in counted.report()["cells"]]
+    assert sorted(outputs) == ["onea", "oneb"]
+
+
 def test_what_a_flow_reads_elsewhere_counts(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     helper = counted.path / "endings" / "helper.py"
     helper.parent.mkdir()

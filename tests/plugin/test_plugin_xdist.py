@@ -39,6 +39,19 @@ def test_two_workers_give_the_same_results_and_run_everything_once(project: Proj
 
 
 @pytest.mark.slow
+def test_a_worker_without_items_finishes_what_others_wait_for(project: Project) -> None:
+    slow = project.path / "evals" / "slow"
+    shutil.copytree(project.folder, slow)
+    text = (slow / "shout.py").read_text(encoding="utf-8")
+    (slow / "shout.py").write_text(
+        text.replace("    if word ==", "    __import__('time').sleep(0.6)\n    if word =="), encoding="utf-8"
+    )
+    for number in range(2):
+        shutil.copytree(project.folder, project.path / "evals" / f"quick{number}")
+    project.run("-n", "2", "--llmops-concurrency", "1").assert_outcomes(passed=8)
+
+
+@pytest.mark.slow
 def test_configuration_errors_exit_with_4_under_xdist(project: Project) -> None:
     project.replace("experiment.yaml", 'word: "${data.word}"', 'wrod: "${data.word}"')
     result = project.run("-n", "2")

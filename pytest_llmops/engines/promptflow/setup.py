@@ -52,6 +52,8 @@ def preload(home: Path) -> None:
         ImportError: when it is not installed, or broken.
     """
     set_environment(home)
+    if _MODULES[0] in sys.modules:
+        return
     (home / "pf.yaml").write_text(_CONFIGURATION, encoding="utf-8")
     sys.modules.setdefault(_TELEMETRY, _no_telemetry())
     with _no_new_threads():

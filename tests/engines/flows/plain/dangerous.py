@@ -16,6 +16,8 @@ def act(what: str, log: str = ""):
         os._exit(0)
     if what == "wait":
         time.sleep(60)
+    if what == "close":
+        os.closerange(3, 256)
     if what == "backtrack":
         # Holds the interpreter's lock all the while.
         re.match(r"(a+)+$", "a" * 60 + "!")
