@@ -9,8 +9,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pytest_llmops.engines.environment import PLACEHOLDER_KEY
 
@@ -36,6 +39,8 @@ _MODULES = (
 _TOOLS = ("promptflow.tools", "promptflow.tools.template_rendering")
 """The same for LLM nodes, where promptflow-tools is installed."""
 _TELEMETRY = "promptflow._sdk._telemetry.logging_handler"
+_UNUSED = ("promptflow._sdk._orm", "promptflow._sdk._service")
+"""The database of runs and the local web service, with SQLAlchemy and Flask: a fifth of the whole import."""
 
 
 def set_environment(home: Path) -> None:
@@ -56,6 +61,7 @@ def preload(home: Path) -> None:
         return
     (home / "pf.yaml").write_text(_CONFIGURATION, encoding="utf-8")
     sys.modules.setdefault(_TELEMETRY, _no_telemetry())
+    sys.meta_path.insert(0, _StandInFinder())
     with _no_new_threads():
         for name in _MODULES:
             importlib.import_module(name)
@@ -79,6 +85,32 @@ def _no_telemetry() -> ModuleType:
     for name in ("PromptFlowSDKLogHandler", "get_appinsights_log_handler", "get_promptflow_sdk_log_handler"):
         setattr(module, name, logging.NullHandler)
     return module
+
+
+class _StandIn(ModuleType):
+    """A module whose every attribute is a class that can be derived from, used as a decorator, and does nothing."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        nothing = {"__init__": lambda self, *_, **__: None, "__call__": lambda self, *_, **__: None}
+        setattr(self, name, type(name, (), nothing))
+        return getattr(self, name)  # type: ignore[no-any-return]
+
+
+class _StandInFinder(MetaPathFinder, Loader):
+    """Finds stand-ins in place of the parts of promptflow that no run uses."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if any(fullname == unused or fullname.startswith(f"{unused}.") for unused in _UNUSED):
+            return ModuleSpec(fullname, self, is_package=True)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _StandIn(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: attributes come into being when they are asked for."""
 
 
 @contextlib.contextmanager
