@@ -123,7 +123,7 @@ class Drive:
 
     def _note_start(self, event: Event) -> None:
         self._line_timeout, self._aggregates = event["line_timeout"], event["aggregates"]
-        self.tally.note_lines(event["lines"])
+        self.tally.note_start(event)
         if self._aggregates:
             # Only the worker that executed them could have aggregated these.
             again = self.tally.forget([o for o in self.tally.completed if o.aggregation is None])

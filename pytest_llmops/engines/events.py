@@ -25,10 +25,10 @@ def hello(pid: int) -> bytes:
     return _encode({"event": "hello", "pid": pid})
 
 
-def started(lines: Sequence[Line], *, line_timeout: float, aggregates: bool) -> bytes:
+def started(lines: Sequence[Line], *, line_timeout: float, aggregates: bool, reads: Reads = NO_READS) -> bytes:
     """Encode the numbers and inputs of all lines. What JSON lacks becomes its ``str``."""
     event = {"event": "started", "lines": lines, "line_timeout": line_timeout, "aggregates": aggregates}
-    return _encode(event, default=_plain)
+    return _encode(_with_reads(event, reads), default=_plain)
 
 
 def finished(outcome: Outcome, reads: Reads = NO_READS) -> bytes:

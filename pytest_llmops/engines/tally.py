@@ -52,10 +52,11 @@ class Tally:
         """Return the lines without an outcome."""
         return [line for line in (self._inputs or {}).items() if line[0] not in self._outcomes]
 
-    def note_lines(self, lines: Iterable[Line]) -> None:
+    def note_start(self, event: Event) -> None:
         """Learn which lines there are. Every worker of a run tells the same."""
+        self._note_reads(event)
         if self._inputs is None:
-            self._inputs = dict(lines)
+            self._inputs = dict(event["lines"])
 
     def note_rows(self, rows: Sequence[Event]) -> list[Outcome]:
         """Learn finished lines from their events."""

@@ -10,19 +10,24 @@ from types import FrameType
 from typing import Any, Protocol
 
 _Call = tuple[int, int]
+_PLUMBING = (os.getenv.__code__.co_filename, Mapping.get.__code__.co_filename)
+"""Through which code goes that asks for a variable."""
 
 
 class Watcher(Protocol):
     """Who wants to know."""
 
-    def asked(self, names: Iterable[str]) -> None:
-        """Take note of names that are asked for."""
+    def asked(self, name: str, by: str) -> None:
+        """Take note of a variable that a source file asks for by name."""
+
+    def walked(self, names: Iterable[str]) -> None:
+        """Take note of all variables, which the flow goes through."""
 
     def is_of_flow(self, filename: str) -> bool:
         """Tell whether a source file is the flow's own, and not a library's."""
 
 
-class WatchedEnvironment(os._Environ[str]):
+class WatchedEnvironment(os._Environ[Any]):
     """An environment that tells its watcher of every variable that is asked for by name, and was not set here before.
 
     Libraries go through all variables to find a few, or to hand them on to a child process: that tells nothing. A flow
@@ -33,21 +38,22 @@ class WatchedEnvironment(os._Environ[str]):
     _settled: set[str]
     _walk: threading.local
 
-    def __getitem__(self, key: str) -> str:
+    def __getitem__(self, key: Any) -> Any:
+        name, caller = os.fsdecode(key), sys._getframe(1)
         # dict(os.environ) asks for the keys and then for each value, all from one and the same instruction.
-        if key not in self._settled and getattr(self._walk, "call", None) != _call(sys._getframe(1)):
-            self._watcher.asked((key,))
+        if name not in self._settled and getattr(self._walk, "call", None) != _call(caller):
+            self._watcher.asked(name, _asker(caller))
         return super().__getitem__(key)
 
-    def __setitem__(self, key: str, value: str) -> None:
+    def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, value)
-        self._settled.add(key)
+        self._settled.add(os.fsdecode(key))
 
-    def __delitem__(self, key: str) -> None:
+    def __delitem__(self, key: Any) -> None:
         super().__delitem__(key)
-        self._settled.add(key)
+        self._settled.add(os.fsdecode(key))
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Any]:
         self._walked(sys._getframe(1))
         return super().__iter__()
 
@@ -66,38 +72,49 @@ class WatchedEnvironment(os._Environ[str]):
         self._walked(sys._getframe(1))
         return self._snapshot().items()
 
-    def copy(self) -> dict[str, str]:
+    def copy(self) -> dict[Any, Any]:
         """Return all variables as a dict."""
         self._walked(sys._getframe(1))
         return self._snapshot()
 
-    def __or__(self, other: Mapping[str, str]) -> dict[str, str]:  # type: ignore[override]
+    def __or__(self, other: Mapping[Any, Any]) -> dict[Any, Any]:
         self._walked(sys._getframe(1))
         return {**self._snapshot(), **other}
 
-    def __ror__(self, other: Mapping[str, str]) -> dict[str, str]:  # type: ignore[override]
+    def __ror__(self, other: Mapping[Any, Any]) -> dict[Any, Any]:
         self._walked(sys._getframe(1))
         return {**other, **self._snapshot()}
 
-    def _snapshot(self) -> dict[str, str]:
-        get: Callable[[str], str] = super().__getitem__
+    def _snapshot(self) -> dict[Any, Any]:
+        get: Callable[[Any], Any] = super().__getitem__
         return {name: get(name) for name in super().__iter__()}
 
     def _walked(self, by: FrameType) -> None:
         self._walk.call = _call(by)
         if self._watcher.is_of_flow(by.f_code.co_filename):
-            self._watcher.asked(name for name in self._snapshot() if name not in self._settled)
+            self._watcher.walked(name for name in map(os.fsdecode, self._snapshot()) if name not in self._settled)
 
 
 def watch_environment(watcher: Watcher, settled: set[str]) -> None:
-    """Have ``os.environ`` tell of what is asked for from now on. Everybody who holds on to it gets the watched one.
+    """Have ``os.environ`` and ``os.environb`` tell of what is asked for from now on, whoever holds on to them.
 
     ``settled`` are names that need not be told of (again); those that are set here join them.
     """
-    environment: Any = os.environ
-    environment._watcher, environment._settled, environment._walk = watcher, settled, threading.local()
-    environment.__class__ = WatchedEnvironment
+    watched: list[Any] = [os.environ, *([os.environb] if os.supports_bytes_environ else [])]
+    for environment in watched:
+        environment._watcher, environment._settled, environment._walk = watcher, settled, threading.local()
+        environment.__class__ = WatchedEnvironment
 
 
 def _call(frame: FrameType) -> _Call:
     return id(frame), frame.f_lasti
+
+
+def _asker(frame: FrameType | None) -> str:
+    """Return the source file that asks: the nearest that is neither plumbing nor made by code at run time."""
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not filename.startswith("<") and filename not in _PLUMBING:
+            return filename
+        frame = frame.f_back
+    return "<unknown>"

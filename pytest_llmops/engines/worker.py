@@ -160,9 +160,13 @@ class _Run:
     def follow(self, told: Commands) -> Aggregation | None:
         """Do as told until the metrics are computed. Returns None where another worker has to go on."""
         executor, lines = self._executor, self._lines
-        self._emit(
-            events.started(list(lines.items()), line_timeout=executor.line_timeout, aggregates=executor.aggregates)
+        started = events.started(
+            list(lines.items()),
+            line_timeout=executor.line_timeout,
+            aggregates=executor.aggregates,
+            reads=self._tracker.new(),
         )
+        self._emit(started)
         while True:
             command = told.get()
             if command["command"] == "restore":
@@ -194,11 +198,12 @@ class _Run:
 
     def _event(self, row: Row) -> bytes:
         """Encode a row; an output that JSON can't hold makes it a failed row."""
+        reads = self._tracker.new()
         try:
-            return events.finished(Outcome(row=row, aggregation=self._contribution(row)), self._tracker.new())
+            return events.finished(Outcome(row=row, aggregation=self._contribution(row)), reads)
         except (TypeError, ValueError) as problem:
             error = f"The output is not JSON serializable: {one_line(problem)}"
-            return events.finished(Outcome(row=replace(row, output=None, error=error)))
+            return events.finished(Outcome(row=replace(row, output=None, error=error)), reads)
 
     def _contribution(self, row: Row) -> str | None:
         if self._recorder.misses:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 UNREADABLE = "unreadable"
@@ -69,6 +69,13 @@ def stamp(path: str) -> Stamp | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def changed_names(folder: Path, stamps: Mapping[str, Stamp | None]) -> list[str]:
+    """Return which of some files are not what they were, and which are new below a folder, as seen from there."""
+    changed = [path for path, before in stamps.items() if stamp(path) != before]
+    new = [path for _, path in files_below(folder) if path not in stamps] if not changed else []
+    return [Path(os.path.relpath(path, folder)).as_posix() for path in sorted(changed or new)]
 
 
 def digest_of(path: str) -> str | None:

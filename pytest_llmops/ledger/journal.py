@@ -15,6 +15,7 @@ from pytest_llmops.ledger.context import Context
 from pytest_llmops.ledger.data import LineKeys, row_digests, run_key
 from pytest_llmops.ledger.database import Database
 from pytest_llmops.ledger.exact import exact
+from pytest_llmops.ledger.files import changed_names
 from pytest_llmops.ledger.outcomes import Finder, Kept
 from pytest_llmops.ledger.reads import NOTHING, Present, add_link, merged, read_chain
 from pytest_llmops.records.run import Line, Outcome, Reads, RunResult
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.05
 """Seconds between two looks at what others are doing."""
+_NAMES = 3
+"""How many files a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class SharedJournal:
         self._reads = Reads()
         self._chain = NOTHING
         self._described = False
+        self._current = True
 
     def __enter__(self) -> Self:
         return self
@@ -168,7 +172,7 @@ class SharedJournal:
     def _keep(self, database: Database, finished: Sequence[Outcome], reads: Reads) -> None:
         self._reads, new = merged(self._reads, reads)
         # A flow that is edited while it runs has outcomes of which nobody knows what they are the outcomes of.
-        contents = {} if not self._context.is_current() else dict(_encoded(finished))
+        contents = dict(_encoded(finished)) if self._is_current() else {}
         free = []
         with database.writing() as connection:
             self._describe(connection)
@@ -197,7 +201,7 @@ class SharedJournal:
             with database.writing() as connection:
                 outcomes.discard(connection, self._kept)
             return
-        if not self._is_whole(result) or not self._context.is_current():
+        if not self._is_whole(result) or not self._is_current():
             return
         feed = exact({**self._feed, "rows": row_digests(self._context.request.data)})
         content = runs.encode(result, self._ids)
@@ -223,6 +227,19 @@ class SharedJournal:
             contexts.add(connection, self._context_key, self._context, time.time())
             self._described = True
 
+    def _is_current(self) -> bool:
+        """Tell whether the flow's files are what they were, and say so if they are not."""
+        if self._current and not self._context.is_current():
+            self._current = False
+            flow = self._context.request.flow
+            names = changed_names(flow.folder, self._context.stamps)
+            self._access.note(
+                f"files of '{flow.name}'",
+                f"files of flow '{flow.name}' changed while it ran ({_listed(names)}), "
+                "so what it gave since is not kept; if it writes them, have it write elsewhere",
+            )
+        return self._current
+
     def _is_whole(self, result: RunResult) -> bool:
         amiss = result.error or result.aggregation_error or result.failed
         kept = all(row.line_number in self._ids for row in result.rows)
@@ -231,6 +248,11 @@ class SharedJournal:
     def _release(self, database: Database, *, keep: str = "") -> None:
         with database.writing() as connection:
             claims.release_others(connection, self._access.owner, self._number, keep)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more
 
 
 def _encoded(finished: Sequence[Outcome]) -> Iterator[tuple[int, str]]:

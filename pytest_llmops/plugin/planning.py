@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,9 @@ class Planner(Runtime):
             for line in (*self.troubles(), *(lines or ["no experiment was selected"])):
                 reporter.write_line(line)
         return True
+
+    def _foresee(self, path: Path) -> None:
+        """Start nothing."""
 
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         """Start nothing, and leave the decision of an earlier session alone."""

@@ -6,10 +6,12 @@ Without xdist there is one; with xdist, one in each worker, and they share the s
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pytest_llmops.throttle import LimitServer
 
 
+_FLOW = re.compile(r"^[-\s]*flow:\s*(\S+)", re.MULTILINE)
+"""Flows of an experiment file, at a glance. Those with a colon are Python callables."""
 _ALWAYS_SHOWN = ("llm", "concurrency", "report-dir")
 
 
@@ -71,6 +75,7 @@ class Runtime:
             LLMOpsError: with everything that is wrong with it.
         """
         if path not in self._plans:
+            self._foresee(path)
             self._plans[path] = self._load(path)
             if not self._config.option.collectonly:
                 self._prepare(self._plans[path])
@@ -195,6 +200,19 @@ class Runtime:
             self._limit = None
         if self._store_folder is not None and not self._worker_input():
             shutil.rmtree(self._store_folder, ignore_errors=True)
+
+    def _foresee(self, path: Path) -> None:
+        """Have prompt flow imported while the file is still read, where nothing can be reused and it seems needed."""
+        if self._engine is not None or self._config.option.collectonly or not self._knows_nothing():
+            return
+        with suppress(OSError):  # which is told when the file is read in earnest
+            flows = _FLOW.findall(path.read_text(encoding="utf-8", errors="replace"))
+            if not all(":" in flow for flow in flows):
+                self._started_engine().warm_up()
+
+    def _knows_nothing(self) -> bool:
+        folder = self._config.rootpath / str(self.settings["ledger"])
+        return bool(self.settings["no-cache"]) or not folder.exists()
 
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         from pytest_llmops.reports.write import remove_decision

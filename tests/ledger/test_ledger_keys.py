@@ -16,6 +16,7 @@ from ledger_case import Engine, write_request
 
 import pytest_llmops.ledger.context as context_module
 from pytest_llmops.ledger import Ledger
+from pytest_llmops.ledger.packages import installed_packages
 from pytest_llmops.records.experiment import Connection, Flow
 from pytest_llmops.records.run import LLM, Reads, RunRequest, Variant
 
@@ -252,13 +253,13 @@ def test_no_secret_is_in_the_ledger(open_ledger: Ledgers, tmp_path: Path) -> Non
 def test_python_versions_and_packages_are_ingredients(
     open_ledger: Ledgers, request_of: Callable[..., RunRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "site/openai-3.53.0.dist-info").mkdir(parents=True)
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    (tmp_path / "site-packages/openai-3.53.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
     request = request_of()
     Engine(open_ledger()).run(request)
-    (tmp_path / "site/openai-3.53.0.dist-info").rename(tmp_path / "site/openai-3.54.0.dist-info")
+    (tmp_path / "site-packages/openai-3.53.0.dist-info").rename(tmp_path / "site-packages/openai-3.54.0.dist-info")
     assert open_ledger().explain(request).reasons == ("package openai 3.53.0 -> 3.54.0",)
-    (tmp_path / "site/openai-3.54.0.dist-info").rename(tmp_path / "site/openai-3.53.0.dist-info")
+    (tmp_path / "site-packages/openai-3.54.0.dist-info").rename(tmp_path / "site-packages/openai-3.53.0.dist-info")
     assert open_ledger().explain(request).reused
     monkeypatch.setattr(platform, "python_version", lambda: "3.9.0")
     reasons = open_ledger().explain(request).reasons
@@ -266,6 +267,15 @@ def test_python_versions_and_packages_are_ingredients(
     monkeypatch.undo()
     monkeypatch.setattr(context_module, "__version__", "9.9")
     assert "pytest-llmops" in open_ledger().explain(request).reasons[-1]
+
+
+def test_only_installed_packages_are_ingredients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is on the import path of ``python -m pytest``, and not on that of ``pytest``."""
+    for name in ("repo/own.egg-info", "lib/site-packages/Foo_Bar-1.0.dist-info", "lib/dist-packages/old.egg-info"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "repo")
+    libraries = [f"{tmp_path}/lib/site-packages/", f"{tmp_path}/lib/dist-packages", f"{tmp_path}/nowhere/site-packages"]
+    assert installed_packages(["", f"{tmp_path}/repo", *libraries]) == {"foo-bar": "1.0", "old": ""}
 
 
 @pytest.mark.parametrize("kind", ["callable", "prompty"])
@@ -295,12 +305,33 @@ def test_a_flow_that_is_edited_while_it_runs_is_not_kept(
             prompt.write_text("edited", encoding="utf-8")
         return {"loud": inputs["word"]}
 
-    Engine(open_ledger(), answer).run(request)
+    ledger = open_ledger()
+    Engine(ledger, answer).run(request)
+    assert [trouble.partition(".db: ")[2] for trouble in ledger.troubles] == [
+        "files of flow 'shout' changed while it ran (prompt.jinja2), "
+        "so what it gave since is not kept; if it writes them, have it write elsewhere",
+    ]
     for text in ("edited", "Shout {{word}}"):
         prompt.write_text(text, encoding="utf-8")
         engine = Engine(open_ledger())
         engine.run(request)
         assert [inputs["word"] for inputs in engine.executed] == (["a", "b", "c"] if text == "edited" else ["b", "c"])
+
+
+def test_a_flow_that_writes_into_its_folder_is_told_of(
+    open_ledger: Ledgers, request_of: Callable[..., RunRequest]
+) -> None:
+    request = request_of()
+
+    def answer(inputs: Any) -> dict[str, str]:
+        for name in "1234":
+            (request.flow.folder / f"debug{name}.log").touch()
+        return {"loud": inputs["word"]}
+
+    ledger = open_ledger()
+    Engine(ledger, answer).run(request)
+    (trouble,) = ledger.troubles
+    assert "changed while it ran (debug1.log, debug2.log, debug3.log and 1 more), so" in trouble
 
 
 def test_reads_are_ingredients(open_ledger: Ledgers, request_of: Callable[..., RunRequest], tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pytest_llmops.engines.territory import Territory
 from pytest_llmops.ledger.files import digest_of
 
 Track = Callable[..., dict[str, dict[str, str | None]]]
@@ -58,13 +63,18 @@ def track(tmp_path: Path) -> Track:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, **environment},
+            env={"PATH": os.environ["PATH"], **environment},
         )
         assert done.returncode == 0, done.stderr
         reads: dict[str, dict[str, str | None]] = json.loads(done.stdout)
         return reads
 
     return execute
+
+
+def there(reads: dict[str, dict[str, str | None]]) -> dict[str, str | None]:
+    """Files that were read and are there."""
+    return {name: found for name, found in reads["files"].items() if found is not None}
 
 
 def sha(text: str) -> str:
@@ -74,13 +84,13 @@ def sha(text: str) -> str:
 def test_a_module_outside_the_folder_is_read_when_it_is_imported(track: Track, tmp_path: Path) -> None:
     helper, lazy = (digest_of(str(tmp_path / f"shared/{name}.py")) for name in ("helper", "lazy"))
     first = "import helper"
-    assert track(first)["files"] == {"../shared/helper.py": helper}
-    assert track(f"{first}; helper.later()")["files"] == {"../shared/helper.py": helper, "../shared/lazy.py": lazy}
+    assert there(track(first)) == {"../shared/helper.py": helper}
+    assert there(track(f"{first}; helper.later()")) == {"../shared/helper.py": helper, "../shared/lazy.py": lazy}
 
 
 def test_a_module_is_read_as_byte_code_too(track: Track, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(tmp_path / "shared")], check=True)
-    assert list(track("import helper")["files"]) == ["../shared/helper.py"]
+    assert list(there(track("import helper"))) == ["../shared/helper.py"]
 
 
 def test_a_module_that_is_not_there_may_appear(track: Track, tmp_path: Path) -> None:
@@ -88,7 +98,35 @@ def test_a_module_that_is_not_there_may_appear(track: Track, tmp_path: Path) -> 
     (tmp_path / "flow/tool.py").write_text(code, encoding="utf-8")
     files = track("import tool")["files"]
     assert files["../shared/local_settings.py"] is None
-    assert files["../shared/local_settings/__init__.py"] is None
+    assert files["../shared/local_settings"] is None
+
+
+def test_a_module_may_appear_that_comes_before_another(track: Track, tmp_path: Path) -> None:
+    (tmp_path / "shared/prompts").mkdir()
+    (tmp_path / "shared/prompts/__init__.py").touch()
+    (tmp_path / "shared/prompts/long.py").touch()
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later/tail.py").touch()
+    reads = track("sys.path.append(str(folder.parent / 'later'))\nimport prompts.long, tail")
+    absent = {name for name, found in reads["files"].items() if found is None and not name.endswith(".so")}
+    assert {name for name in absent if name.startswith("../")} == {
+        *("../shared/prompts/long", "../shared/tail", "../shared/tail.py", "../later/tail"),
+    }
+    assert reads["variables"] == {"PYTHONPATH": None}
+
+
+def test_modules_of_the_folder_alone_do_not_depend_on_the_import_path(track: Track, tmp_path: Path) -> None:
+    (tmp_path / "flow/tool.py").touch()
+    assert track("import tool") == {"files": {}, "variables": {}}
+
+
+def test_machine_code_is_read_when_it_is_imported(track: Track, tmp_path: Path) -> None:
+    compiled = importlib.util.find_spec("markupsafe._speedups")
+    if compiled is None or compiled.origin is None:
+        pytest.skip("no extension module is installed")
+    library = Path(shutil.copy(compiled.origin, tmp_path / "shared"))
+    code = "import _speedups"
+    assert there(track(code)) == {f"../shared/{library.name}": digest_of(str(library))}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +181,8 @@ def test_what_is_known_otherwise_is_not_read(track: Track) -> None:
     assert track(code) == {"files": {}, "variables": {}}
 
 
-def test_files_of_the_folder_are_read_where_the_context_does_not_have_them(track: Track) -> None:
+def test_files_of_the_folder_are_read_where_the_context_does_not_have_them(track: Track, tmp_path: Path) -> None:
+    (tmp_path / "flow/.runs").mkdir()
     assert track("open('prompt.txt').close()", in_context=False)["files"] == {"prompt.txt": sha("x")}
     assert list(track("os.makedirs('.runs', exist_ok=True); os.listdir('.runs')")["files"]) == [".runs"]
 
@@ -159,6 +198,65 @@ open('../shared/words.txt').close()
     assert track(code)["files"] == {"../shared/words.txt": "unreadable"}
 
 
+def test_a_file_that_changes_after_it_was_read_is_no_base_for_results(track: Track, tmp_path: Path) -> None:
+    change = "subprocess.run([sys.executable, '-c', \"open('../shared/helper.py', 'w').write('LEVEL = 2')\"])"
+    assert there(track(f"import subprocess, helper; {change}")) == {"../shared/helper.py": "unreadable"}
+
+
+def test_a_file_that_is_read_and_then_written(track: Track) -> None:
+    """What it held is what the flow depends on, so without knowing that there is no reuse."""
+    write = "open('../shared/{0}', 'w').write('b'); open('../shared/{0}').close()"
+    read = "open('../shared/words.txt').close(); "
+    assert track(read + write.format("words.txt"))["files"] == {"../shared/words.txt": "unreadable"}
+    miss = "try: open('../shared/cache')\nexcept OSError: "
+    assert track(miss + write.format("cache"))["files"] == {"../shared/cache": None}
+    assert track("open('../shared/pages/log', 'a+').close()")["files"] == {"../shared/pages/log": None}
+
+
+def test_folders_that_the_flow_makes_are_its_own(track: Track) -> None:
+    code = """
+import tempfile
+with tempfile.TemporaryDirectory() as made:
+    (Path(made) / 'x').mkdir()
+    subprocess = __import__('subprocess')
+    subprocess.run([sys.executable, '-c', "import sys; open(sys.argv[1] + '/x/made.txt', 'w').write('x')", made])
+    os.listdir(made); open(f'{made}/x/made.txt').close()
+    os.symlink(folder.parent / 'shared/words.txt', f'{made}/link'); open(f'{made}/link').close()
+with tempfile.TemporaryFile() as file: file.write(b'x')
+with tempfile.NamedTemporaryFile() as file: open(file.name).close()
+"""
+    assert track(code)["files"] == {"../shared/words.txt": sha("a")}
+
+
+@pytest.mark.parametrize("form", ["'../shared/kb.db'", "'file:../shared/kb.db?mode=ro', uri=True"])
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_database_is_read(form: str, mode: str, track: Track, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shared/kb.db")) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("CREATE TABLE facts (name)")
+    content = digest_of(str(tmp_path / "shared/kb.db"))
+    code = f"import sqlite3; base = sqlite3.connect({form}); base.execute('SELECT * FROM facts').fetchall()"
+    expected = {"../shared/kb.db": content, "../shared/kb.db-wal": None}
+    assert track(code)["files"] == expected
+    assert track("import sqlite3; sqlite3.connect(':memory:')")["files"] == {}
+
+
+def test_what_cannot_be_copied_with_the_flow_goes_by_its_absolute_path(tmp_path: Path) -> None:
+    territory = Territory(tmp_path / "repo/flow")
+    assert territory.name(str(tmp_path / "data/words.txt")) == "../../data/words.txt"
+    assert territory.name("/usr/share/zoneinfo/Europe/Paris") == "/usr/share/zoneinfo/Europe/Paris"
+
+
+def test_checkouts_in_system_folders_are_the_users(tmp_path: Path) -> None:
+    here, memory, etc = (Territory(Path(folder)) for folder in (tmp_path, "/dev/shm/repo/flow", "/etc/repo/flow"))
+    assert memory.is_users("/dev/shm/repo/lib/helper.py")
+    assert memory.is_source("/dev/shm/repo/lib/helper.py")
+    assert not memory.is_users("/dev/null")
+    assert here.is_users("/dev/shm/data.json")
+    assert not here.is_users("/etc/hosts")
+    assert etc.is_users("/etc/repo/lib/helper.py")
+
+
 def test_variables_are_read_one_by_one(track: Track) -> None:
     code = "os.environ.get('A'); os.getenv('B', 'x'); 'C' in os.environ; os.environ['D']; os.environ.get('API_KEY')"
     reads = track(code, A="1", D="4", API_KEY="secret", MAX_TOKENS="5")
@@ -169,6 +267,22 @@ def test_variables_that_the_flow_sets_are_its_own(track: Track) -> None:
     code = "os.environ['A'] = '2'; os.environ.update(B='3'); os.environ['A'] + os.environ['B']; del os.environ['A']"
     assert track(code, A="1")["variables"] == {}
     assert track("os.environ.setdefault('A', '2')", A="1")["variables"] == {"A": sha("1")}
+
+
+def test_variables_are_read_as_bytes_too(track: Track) -> None:
+    code = "os.environb.get(b'A'); os.getenvb(b'B'); os.environb[b'C'] = b'1'; os.environ['C']"
+    assert track(code, A="1")["variables"] == {"A": sha("1"), "B": None}
+
+
+def test_what_the_flow_itself_asks_for_is_no_noise(track: Track, tmp_path: Path) -> None:
+    names = ["USER", "PF_MODEL", "LLMOPS_ENV2", "PYTEST_X", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "API_KEY"]
+    code = f"import os\n[os.environ.get(name) for name in {names}]\nos.getenv('HOME')"
+    (tmp_path / "flow/tool.py").write_text(code, encoding="utf-8")
+    by_library = f"exec(compile({code!r}, json.__file__, 'exec')); look(); assert not found['variables']"
+    values = dict.fromkeys([*names, "HOME"], "1")
+    assert track(f"{by_library}; import tool", **values)["variables"] == {
+        name: sha("1") for name in ("USER", "PF_MODEL", "LLMOPS_ENV2", "PYTEST_X", "HOME")
+    }
 
 
 def test_settings_of_terminals_and_networks_are_noise(track: Track) -> None:
