@@ -123,7 +123,7 @@ def run(
         variant=Variant(nodes=_nodes(variant), overrides=overrides, init=init or {}),
         environment_variables={key: as_text(value) for key, value in (environment_variables or {}).items()},
         connections=definitions,
-        run_outputs=_outputs(run) if run else None,
+        run_outputs=run.result.outputs if run else None,
         run_inputs=run.request.data if run else None,
         llm=LLM(mode=_checked(llm), cassette=Path(cassette).absolute() if cassette else None, retries=llm_retries),
         concurrency=concurrency,
@@ -245,10 +245,6 @@ def _checked(mode: LLMMode) -> LLMMode:
     if mode not in get_args(LLMMode):
         raise RunError(f"llm is {mode!r}; give {', '.join(get_args(LLMMode))}")
     return mode
-
-
-def _outputs(run: Run) -> list[dict[str, Any]]:
-    return [{"line_number": row.line_number, **(row.output or {})} for row in run.result.completed]
 
 
 def _flat(row: Row) -> dict[str, Any]:

@@ -40,8 +40,7 @@ class EvaluationPlan:
 
     def after(self, run: RunResult) -> RunRequest:
         """Return the request with the outputs of the cell's run."""
-        outputs = [{"line_number": row.line_number, **(row.output or {})} for row in run.completed]
-        return replace(self.request, run_outputs=outputs)
+        return replace(self.request, run_outputs=run.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

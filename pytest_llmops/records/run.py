@@ -168,6 +168,11 @@ class RunResult:
         return tuple(row for row in self.rows if row.failed)
 
     @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """What ``${run.outputs.x}`` of a chained run reads: the outputs of completed rows, with their numbers."""
+        return [{"line_number": row.line_number, **(row.output or {})} for row in self.completed]
+
+    @property
     def reused(self) -> tuple[Row, ...]:
         """Rows whose outcome an earlier session found out."""
         return tuple(row for row in self.rows if row.recorded is not None)
