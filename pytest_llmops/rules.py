@@ -34,6 +34,10 @@ class Rule:
         return max(self.low - value, value - self.high, 0.0)
 
 
+ANY = Rule("")
+"""The rule that every value satisfies: of what is only compared with a baseline, or row by row."""
+
+
 def parse_rule(raw: object) -> Rule:
     """Read a rule from its text, or from a mapping with ``min`` and ``max``.
 

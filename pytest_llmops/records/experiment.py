@@ -7,18 +7,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_llmops.rules import Rule
+from pytest_llmops.rules import ANY, Rule
 
 FlowKind = Literal["dag", "flex", "prompty", "callable"]
 Strategy = Literal["one-at-a-time", "cartesian", "defaults"]
 Severity = Literal["fail", "warn"]
 Require = Literal["default", "best", "all"]
+Better = Literal["higher", "lower"]
+OnInconclusive = Literal["warn", "fail"]
+IntervalMethod = Literal["t", "bca"]
 
 RUN = "run"
 """Stands for the run itself where evaluators are named: in items, metrics and thresholds."""
 
-RUN_METRICS = ("error_rate", "total_tokens", "prompt_tokens", "completion_tokens", "rows")
+RUN_DURATIONS = ("latency_p50", "latency_p95", "latency_max", "duration")
+"""Metrics of a run that are times, in seconds."""
+
+RUN_METRICS = (
+    "error_rate",
+    "rows",
+    "total_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "cost",
+    *RUN_DURATIONS,
+)
 """Metrics that every run has by itself."""
+
+COVERAGE = "coverage"
+"""Metric that every evaluator has by itself, unless it logs one of this name: the share of rows that it scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +84,8 @@ class Dataset:
     """Rows for a flow (``reference`` is None) or gold rows for an evaluator, with the column mapping that reads them.
 
     ``source`` is an absolute path, or None for a remote asset, whose ``azureml:name:version`` is in ``remote``.
-    ``rows`` is the number of rows, and ``columns`` their names, where a local file of a known format tells.
+    ``rows`` is the number of rows, and ``columns`` their names, where a local file of a known format tells. ``kept``
+    holds the values, row by row, of those columns that gates need: keys, clusters and slices.
     """
 
     name: str
@@ -79,6 +97,7 @@ class Dataset:
     description: str | None = None
     rows: int | None = None
     columns: tuple[str, ...] | None = None
+    kept: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def run_dataset(self) -> str:
@@ -88,32 +107,61 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """A rule for one metric, with where it was written. ``evaluator`` is ``run`` for metrics of the run itself.
+    """What is demanded of one metric, with where it was written. ``evaluator`` is ``run`` for metrics of the run itself.
 
+    ``rule`` is compared with the metric, or, with ``confidence`` (such as 0.95), with the one-sided confidence bound of
+    it. ``margin`` is how much worse than the baseline the metric may be, in its own units; ``better`` says which way
+    is worse. ``must_pass`` are keys of rows whose score has to reach ``pass_mark``; ``keep_passing`` demands it of
+    every row that reached it in the baseline. With ``by``, a column, the rule holds for each slice of the rows by it.
     ``dataset`` is the run dataset it is limited to, or None for all.
     """
 
     evaluator: str
     metric: str
-    rule: Rule
+    rule: Rule = ANY
     severity: Severity = "fail"
+    confidence: float | None = None
+    margin: float | None = None
+    better: Better = "higher"
+    must_pass: tuple[str, ...] = ()
+    keep_passing: bool = False
+    pass_mark: float | None = None
+    by: str | None = None
     dataset: str | None = None
     file: str = ""
     line: int = 0
 
     @property
     def name(self) -> str:
-        """Full name of the metric, ``evaluator.metric``."""
-        return f"{self.evaluator}.{self.metric}"
+        """Full name of what is demanded: ``evaluator.metric``, or ``evaluator.metric@column`` for slices."""
+        return f"{self.evaluator}.{self.metric}" + (f"@{self.by}" if self.by else "")
+
+    @property
+    def compares(self) -> bool:
+        """Whether a baseline is needed."""
+        return self.margin is not None or self.keep_passing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Which output of an evaluation flow is a row's score of a metric, and the range that the score must be in."""
+
+    output: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """An evaluation flow, the datasets it is applied to, and the init values of a class flow."""
+    """An evaluation flow, the datasets it is applied to, and the init values of a class flow.
+
+    ``scores`` maps metrics to the outputs that score them row by row, where the file says so.
+    """
 
     name: str
     flow: Flow
     datasets: tuple[Dataset, ...]
+    scores: Mapping[str, Score] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict, repr=False)
     line: int = 0
 
@@ -141,16 +189,47 @@ class VariantRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePolicy:
-    """How the verdicts of an experiment's cells add up to a decision."""
+    """How results become verdicts, and verdicts a decision.
+
+    ``repeat`` is how often each row is run, and ``reduce`` how its scores become one: ``mean``, ``median``, ``all``
+    (the worst), ``any`` (the best), or ``k-of-n`` (1 where k of the n pass, else 0). ``cluster`` is a column whose
+    equal values mark rows that are not independent. ``interval`` is the method for means. ``quarantine`` are keys of
+    rows that no comparison with a baseline and no ``must_pass`` looks at.
+    """
 
     require: Require = "default"
     max_failed_rows: int = 0
     min_rows: int = 1
+    repeat: int = 1
+    reduce: str = "mean"
+    on_inconclusive: OnInconclusive = "warn"
+    cluster: str | None = None
+    interval: IntervalMethod = "t"
+    quarantine: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineSource:
+    """What a session is compared with: results in a file or folder, or another variant of the same session."""
+
+    path: Path | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Price of a model's tokens, for a million of them, in a currency that is the user's affair."""
+
+    prompt: float
+    completion: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """One use case: a flow, its datasets, its evaluators, and what is demanded of them."""
+    """One use case: a flow, its datasets, its evaluators, and what is demanded of them.
+
+    ``slices`` are the columns by which results are looked at in groups. ``prices`` maps models to what they cost.
+    """
 
     name: str
     file: Path
@@ -165,6 +244,9 @@ class Experiment:
     variants: VariantRules = field(default_factory=VariantRules)
     gate: GatePolicy = field(default_factory=GatePolicy)
     thresholds: tuple[Threshold, ...] = ()
+    slices: tuple[str, ...] = ()
+    baseline: BaselineSource | None = None
+    prices: Mapping[str, Price] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_llmops.records.experiment import Threshold
+from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
+from pytest_llmops.records.experiment import OnInconclusive, Threshold
 from pytest_llmops.records.run import RunResult, Variant
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
@@ -44,12 +45,26 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One evaluator applied to one cell's run. ``expected_rows`` is how many rows the metrics should cover."""
+    """One evaluator applied to one cell's run. ``expected_rows`` is how many rows the metrics should cover.
+
+    ``digest`` stands for the evaluator's version: its flow, mappings, settings and models. ``of_run`` are the inputs
+    that are outputs of the run; what else a row was evaluated with is its gold. Both are empty where unknown.
+    """
 
     evaluator: str
     dataset: str
     expected_rows: int
     result: RunResult
+    digest: str = ""
+    of_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """One more execution of a cell: another sample of what the flow may answer."""
+
+    run: RunResult
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +72,24 @@ class CellResult:
     """All that happened in one cell: its run, and its evaluations by evaluator name.
 
     ``expected_rows`` is the number of rows the dataset has (after ``max_rows``), or None where it can't be known.
+    ``repeats`` are the further executions, if rows are run more than once. ``columns`` holds those columns of the data
+    that gates need, by line number, as text: slices, clusters, and under ``key`` the column that names rows.
+    ``digest`` stands for the flow's version, empty where it is unknown.
     """
 
     cell: Cell
     run: RunResult
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     expected_rows: int | None = None
+    repeats: tuple[Repeat, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    key: str | None = None
+    digest: str = ""
+
+    @property
+    def executions(self) -> tuple[Repeat, ...]:
+        """Every execution, the first included."""
+        return (Repeat(run=self.run, evaluations=self.evaluations), *self.repeats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +101,9 @@ class GateResult:
     the verdict is reported but can't close the gate (severity ``warn``, or a variant that is not required).
     ``reason`` is one line; ``details`` are further lines for people (worst rows, other metrics). ``recorded`` is set
     where the verdict rests on reused outcomes: the Unix time at which the oldest of them was first seen.
+    ``interval`` is the two-sided 95 % confidence interval of the value, None where no scores of rows support one.
+    ``comparison`` is the one with the baseline, ``margin`` what it was allowed to show. ``slices`` are the worst ones.
+    ``on_inconclusive`` says whether INCONCLUSIVE closes the gate.
     """
 
     experiment: str
@@ -87,6 +117,11 @@ class GateResult:
     reason: str = ""
     details: tuple[str, ...] = ()
     recorded: float | None = None
+    interval: Interval | None = None
+    margin: float | None = None
+    comparison: Comparison | None = None
+    slices: tuple[SliceScore, ...] = ()
+    on_inconclusive: OnInconclusive = "warn"
 
     @property
     def item(self) -> str:
@@ -95,7 +130,8 @@ class GateResult:
 
     def closes_gate(self) -> bool:
         """Whether this verdict alone is enough to stop a deployment."""
-        return self.verdict == "ERROR" or (self.blocking and self.verdict == "FAIL")
+        fails = self.verdict == "FAIL" or (self.verdict == "INCONCLUSIVE" and self.on_inconclusive == "fail")
+        return self.verdict == "ERROR" or (self.blocking and fails)
 
 
 def cell_key(experiment: str, cell: str) -> str:
