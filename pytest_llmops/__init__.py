@@ -9,10 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_llmops.api import Run, evaluate, load, run
+    from pytest_llmops.api import Results, Run, evaluate, load, read, run
     from pytest_llmops.errors import ConfigurationError, LLMOpsError, RunError
 
-__all__ = ["ConfigurationError", "LLMOpsError", "Run", "RunError", "__version__", "evaluate", "load", "run"]
+__all__ = [
+    "ConfigurationError",
+    "LLMOpsError",
+    "Results",
+    "Run",
+    "RunError",
+    "__version__",
+    "evaluate",
+    "load",
+    "read",
+    "run",
+]
 
 __version__ = "0.1.0"
 

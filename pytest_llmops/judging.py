@@ -1,34 +1,133 @@
-"""Decides on the demands of an experiment's cells: whether one may block depends on what became of the others."""
+"""Decides on the demands of an experiment's cells, where a verdict may depend on what became of the other cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
+from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.plan import CellPlan
+from pytest_llmops.records.experiment import RUN, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, GateResult
-from pytest_llmops.stats.gates import judge, required_variants
+from pytest_llmops.stats.against_baseline import Contrast, Reference, contrast
+from pytest_llmops.stats.gates import judge_metric, judge_run, report_evaluator, required_variants
+from pytest_llmops.stats.measuring import Measurement, measure
+from pytest_llmops.stats.multiplicity import holm
+
+BaselineOf = Callable[[CellPlan], CellResult]
+"""Gives the baseline's result of a cell, or raises LLMOpsError that says why there is none."""
+
+_Place = tuple[str, str]
 
 
 class Judge:
-    """Judges the cells of one experiment. ``result_of`` gives the result of any of them, waiting for it if need be."""
+    """Judges the cells of one experiment.
 
-    def __init__(self, plans: Sequence[CellPlan], result_of: Callable[[CellPlan], CellResult]) -> None:
+    ``result_of`` gives the result of any of them, waiting for it if need be; ``baseline_of`` what it is compared with,
+    unless the experiment compares with one of its own variants.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[CellPlan],
+        result_of: Callable[[CellPlan], CellResult],
+        baseline_of: BaselineOf | None = None,
+    ) -> None:
         self._plans = plans
         self._result_of = result_of
+        self._baseline_of = baseline_of
+        self._experiment = plans[0].experiment
+        self._measured: dict[_Place, Measurement] = {}
+        self._contrasts: dict[_Place, Contrast | str] = {}
+        self._families: dict[str, dict[_Place, float]] = {}
 
     def decide(self, plan: CellPlan, demand: Demand) -> GateResult:
         """Decide on one demand of one cell."""
-        blocking = plan.cell.variant.id in self._required
-        return judge(self._result_of(plan), demand, plan.experiment.gate, blocking=blocking)
+        return self._judge(plan, demand, blocking=plan.cell.variant.id in self._required)
+
+    def _judge(self, plan: CellPlan, demand: Demand, *, blocking: bool = True) -> GateResult:
+        result, threshold = self._result_of(plan), demand.threshold
+        if threshold is None:
+            if demand.name == RUN:
+                return judge_run(result, plan.experiment)
+            return report_evaluator(result, demand.name, plan.experiment)
+        compares = threshold.compares
+        return judge_metric(
+            result,
+            threshold,
+            plan.experiment,
+            self._measure(plan, threshold),
+            blocking=blocking,
+            found=self._contrast(plan, threshold) if compares else None,
+            p_value=self._p_values(plan).get(_place(plan, threshold)) if compares else None,
+        )
 
     @cached_property
     def _required(self) -> frozenset[str]:
         variants = [plan.cell.variant for plan in self._plans]
-        return required_variants(self._plans[0].experiment.gate.require, variants, self._gates_of)
+        return required_variants(self._experiment.gate.require, variants, self._gates_of)
 
     def _gates_of(self, variant: str) -> Iterator[GateResult]:
         for plan in self._plans:
             if plan.cell.variant.id == variant:
-                result = self._result_of(plan)
-                yield from (judge(result, demand, plan.experiment.gate) for demand in plan.demands)
+                yield from (self._judge(plan, demand) for demand in plan.demands)
+
+    def _measure(self, plan: CellPlan, threshold: Threshold) -> Measurement:
+        place = _place(plan, threshold)
+        if place not in self._measured:
+            self._measured[place] = measure(self._result_of(plan), threshold, plan.experiment)
+        return self._measured[place]
+
+    def _contrast(self, plan: CellPlan, threshold: Threshold) -> Contrast | str:
+        place = _place(plan, threshold)
+        if place not in self._contrasts:
+            measured = self._measure(plan, threshold)
+            self._contrasts[place] = contrast(
+                self._result_of(plan), measured, threshold, plan.experiment, self._reference(plan)
+            )
+        return self._contrasts[place]
+
+    def _reference(self, plan: CellPlan) -> Reference:
+        source = self._experiment.baseline
+        variant = source.variant if source else None
+        try:
+            if variant is not None and self._baseline_of is None:
+                name = f"variant {variant}"
+                return Reference(name=name, cell=self._result_of(self._sibling(plan, variant)))
+            if self._baseline_of is None:
+                return Reference(name="", problem="there is no baseline; give one with --llmops-baseline")
+            return Reference(name="baseline", cell=self._baseline_of(plan))
+        except LLMOpsError as error:
+            return Reference(name="baseline", problem=str(error))
+
+    def _sibling(self, plan: CellPlan, variant: str) -> CellPlan:
+        """Find the cell of another variant on the same dataset."""
+        for other in self._plans:
+            if other.cell.dataset == plan.cell.dataset and other.cell.variant.id == variant:
+                return other
+        known = ", ".join(dict.fromkeys(other.cell.variant.id for other in self._plans))
+        raise LLMOpsError(f"llmops.baseline: variant '{variant}' is not run; those that are: {known}")
+
+    def _p_values(self, plan: CellPlan) -> Mapping[_Place, float]:
+        """Correct the p-values of a family of comparisons by Holm's method: a false alarm in any closes the gate.
+
+        The family are all comparisons with the baseline that a variant's cells make, or those of all variants where
+        all must pass. It does not depend on what was selected to run.
+        """
+        variant = plan.cell.variant.id
+        if variant not in self._families:
+            everyone = self._experiment.gate.require == "all"
+            family = [other for other in self._plans if everyone or other.cell.variant.id == variant]
+            self._families[variant] = holm(dict(chain.from_iterable(map(self._raw_p_values, family))))
+        return self._families[variant]
+
+    def _raw_p_values(self, plan: CellPlan) -> Iterator[tuple[_Place, float]]:
+        for threshold in plan.thresholds:
+            found = self._contrast(plan, threshold) if threshold.margin is not None else None
+            if isinstance(found, Contrast) and found.pairs and found.pairs.p_value is not None:
+                yield _place(plan, threshold), found.pairs.p_value
+
+
+def _place(plan: CellPlan, threshold: Threshold) -> _Place:
+    return plan.key, threshold.name

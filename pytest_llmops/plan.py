@@ -1,16 +1,18 @@
-"""From an experiment to work: for each cell, the run to make, the evaluations to chain on it, the gates to decide."""
+"""From an experiment to work: for each cell, the runs to make, the evaluations chained on them, the gates to decide."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import cells
-from pytest_llmops.records.experiment import RUN, Dataset, Experiment, Threshold
+from pytest_llmops.records.experiment import RUN, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import Cell, Demand, cell_key
+from pytest_llmops.records.labels import as_label
 from pytest_llmops.records.run import LLM, LLMMode, RunRequest, RunResult, Variant
+from pytest_llmops.spec.reduction import parse_reduction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +21,14 @@ class Options:
 
     ``concurrency`` is lines at once in one run, and LLM calls at once in all of them where ``llm_limit`` is the address
     of their limit. ``recording`` names the session to the cassettes, so that all its processes share what they record.
+    ``repeat`` is how often each row is run, in place of what the experiment says.
     """
 
     llm: LLMMode = "replay"
     concurrency: int = 16
     max_rows: int | None = None
     variants: str | None = None
+    repeat: int | None = None
     recording: str = ""
     llm_retries: int = 5
     llm_limit: str = field(default="", repr=False)
@@ -32,20 +36,37 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationPlan:
-    """One evaluator for one cell. The request lacks only the parent's outputs, which are known after the run."""
+    """One evaluator for one execution. The request lacks only the run's outputs, which are known after the run."""
 
     evaluator: str
     dataset: str
     request: RunRequest
 
     def after(self, run: RunResult) -> RunRequest:
-        """Return the request with the outputs of the cell's run."""
+        """Return the request with the outputs of the run."""
         return replace(self.request, run_outputs=run.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionPlan:
+    """One run of a cell, and the evaluations of it."""
+
+    request: RunRequest
+    evaluations: tuple[EvaluationPlan, ...]
+
+    def again(self, number: int) -> ExecutionPlan:
+        """Plan another sample of it: repeat ``number``, from 1."""
+        evaluations = (replace(item, request=_repeated(item.request, number)) for item in self.evaluations)
+        return ExecutionPlan(request=_repeated(self.request, number), evaluations=tuple(evaluations))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellPlan:
-    """All work of one cell, and the thresholds that apply to it."""
+    """All work of one cell, and the thresholds that apply to it.
+
+    ``request`` and ``evaluations`` are the first execution, ``repeats`` the further ones. ``columns`` holds, as text
+    and by line number, the columns of the data that gates need, among them ``key_column``, which names rows.
+    """
 
     experiment: Experiment
     cell: Cell
@@ -53,6 +74,9 @@ class CellPlan:
     evaluations: tuple[EvaluationPlan, ...]
     thresholds: tuple[Threshold, ...]
     expected_rows: int | None
+    repeats: tuple[ExecutionPlan, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    key_column: str | None = None
 
     @property
     def key(self) -> str:
@@ -60,9 +84,18 @@ class CellPlan:
         return cell_key(self.cell.experiment, self.cell.id)
 
     @property
+    def executions(self) -> tuple[ExecutionPlan, ...]:
+        """Every execution, the first included."""
+        return (ExecutionPlan(request=self.request, evaluations=self.evaluations), *self.repeats)
+
+    @property
     def requests(self) -> tuple[RunRequest, ...]:
-        """Every run of the cell: its own, then its evaluations."""
-        return (self.request, *(evaluation.request for evaluation in self.evaluations))
+        """Every run of the cell: each of its own, then the evaluations of that one."""
+        return tuple(
+            request
+            for execution in self.executions
+            for request in (execution.request, *(evaluation.request for evaluation in execution.evaluations))
+        )
 
     @property
     def demands(self) -> tuple[Demand, ...]:
@@ -84,8 +117,10 @@ def plan(experiment: Experiment, *, path: str, options: Options) -> tuple[CellPl
     """Plan every cell of an experiment. ``path`` names the experiment file in items and reports.
 
     Raises:
-        ConfigurationError: for a remote dataset, which a local run can't read, or rules that leave no variant.
+        ConfigurationError: for a remote dataset, which a local run can't read, rules that leave no variant, or another
+            number of repeats than the file's way to reduce them is for.
     """
+    experiment = replace(experiment, gate=_policy(experiment.gate, path, options.repeat))
     datasets = {dataset.name: dataset for dataset in experiment.datasets}
     return tuple(
         _plan_cell(experiment, cell, datasets[cell.dataset], options)
@@ -94,9 +129,37 @@ def plan(experiment: Experiment, *, path: str, options: Options) -> tuple[CellPl
 
 
 def override(thresholds: Sequence[Threshold], given: Sequence[Threshold]) -> tuple[Threshold, ...]:
-    """Replace every threshold of a metric that the command line gives a rule for, on all datasets."""
-    names = {threshold.name for threshold in given}
-    return (*(threshold for threshold in thresholds if threshold.name not in names), *given)
+    """Put the rules of the command line in place of those for the same metrics, on all datasets.
+
+    What a threshold demands beside its rule, such as a comparison with the baseline, stays.
+    """
+    rules = {threshold.name: threshold for threshold in given}
+    changed = tuple(_with_rule_of(rules[known.name], known) if known.name in rules else known for known in thresholds)
+    everywhere = {threshold.name for threshold in changed if threshold.dataset is None}
+    return (*changed, *(threshold for threshold in rules.values() if threshold.name not in everywhere))
+
+
+def _with_rule_of(given: Threshold, known: Threshold) -> Threshold:
+    return replace(
+        known,
+        rule=given.rule,
+        confidence=given.confidence,
+        better=known.better if known.compares or known.must_pass else given.better,
+        severity=given.severity,
+        file=given.file,
+        line=given.line,
+    )
+
+
+def _policy(policy: GatePolicy, path: str, repeat: int | None) -> GatePolicy:
+    """Give a policy the number of repeats that was chosen for the session."""
+    if repeat is None:
+        return policy
+    quorum = parse_reduction(policy.reduce)
+    if quorum and quorum[1] != repeat:
+        what = f"'{policy.reduce}' is for {quorum[1]} repeats, and --llmops-repeat says {repeat}"
+        raise ConfigurationError.one(path, 0, "llmops.gate.reduce", what, "change one of them")
+    return replace(policy, repeat=repeat)
 
 
 def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Options) -> CellPlan:
@@ -112,6 +175,7 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
         concurrency=options.concurrency,
         max_rows=options.max_rows,
     )
+    bound = [(e, gold) for e in experiment.evaluators for gold in e.datasets if gold.run_dataset == dataset.name]
     evaluations = tuple(
         EvaluationPlan(
             evaluator=evaluator.name,
@@ -126,11 +190,11 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
                 llm=_llm(experiment, evaluator.flow.name, options),
             ),
         )
-        for evaluator in experiment.evaluators
-        for gold in evaluator.datasets
-        if gold.run_dataset == dataset.name
+        for evaluator, gold in bound
     )
-    evaluators = {evaluation.evaluator for evaluation in evaluations}
+    evaluators = {evaluator.name for evaluator, _ in bound}
+    golds = [gold for _, gold in bound]
+    execution = ExecutionPlan(request=request, evaluations=evaluations)
     return CellPlan(
         experiment=experiment,
         cell=cell,
@@ -138,7 +202,19 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
         evaluations=evaluations,
         thresholds=_applicable(experiment.thresholds, evaluators | {RUN}, dataset.name),
         expected_rows=_expected(dataset.rows, options.max_rows),
+        repeats=tuple(execution.again(number) for number in range(1, experiment.gate.repeat)),
+        columns=_columns((dataset, *golds), options.max_rows),
+        key_column=next((gold.key for gold in golds if gold.key), None),
     )
+
+
+def _columns(datasets: Sequence[Dataset], max_rows: int | None) -> dict[str, tuple[str, ...]]:
+    """Gather the kept columns of all datasets of a cell. Of two that have the same one, the first is read."""
+    found: dict[str, tuple[str, ...]] = {}
+    for dataset in datasets:
+        for name, values in dataset.kept.items():
+            found.setdefault(name, tuple(map(as_label, values[:max_rows])))
+    return found
 
 
 def _applicable(thresholds: Sequence[Threshold], evaluators: set[str], dataset: str) -> tuple[Threshold, ...]:
@@ -173,3 +249,9 @@ def _llm(experiment: Experiment, flow: str, options: Options) -> LLM:
         retries=options.llm_retries,
         limit=options.llm_limit,
     )
+
+
+def _repeated(request: RunRequest, number: int) -> RunRequest:
+    """Ask for another sample of a run. Recorded answers are one sample, so each repeat has its own cassette."""
+    cassette = request.llm.cassette and request.llm.cassette.with_suffix(f".repeat-{number}.json")
+    return replace(request, repeat=number, llm=replace(request.llm, cassette=cassette))

@@ -1,7 +1,8 @@
 """Results of one session, shared by all its processes: each cell is executed once, whoever asks for it.
 
-A folder with one file per finished cell, and one lock per cell. The lock belongs to the process that executes the
-cell; the operating system frees it when that process dies, so a killed worker's cell is taken over, not lost.
+A folder with one file per finished cell, and one lock per cell. Where a cell is executed several times, each execution
+has a file and a lock of its own beside that file. A lock belongs to the process that executes the cell; the operating
+system frees it when that process dies, so a killed worker's cell is taken over, not lost.
 """
 
 from __future__ import annotations

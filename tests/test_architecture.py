@@ -16,13 +16,15 @@ PACKAGE = Path(__file__).parents[1] / "pytest_llmops"
 LAYERS = [
     {"errors", "rules", "hashing", "secrets", "httpclients", "durations"},
     {"records"},
-    {"spec", "stats", "cassettes", "throttle", "ledger", "matrix", "store"},
-    {"plan"},
+    {"spec", "stats", "cassettes", "throttle", "ledger", "matrix", "store", "mutation"},
+    {"plan", "versions", "thresholds"},
     {"judging"},
     {"engines"},
-    {"session"},
+    {"session", "regating"},
     {"reports"},
+    {"baselines"},
     {"api"},
+    {"sensitivity"},
     {"plugin", "cli"},
 ]
 HEAVY = {"promptflow", "pandas", "openai", "httpx", "httpx2", "pydantic", "jinja2", "yaml"}

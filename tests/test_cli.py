@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from doc_examples import ROOT
 from ledger_case import Engine, write_request
 
 from pytest_llmops import __version__
@@ -35,6 +36,19 @@ def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
         main([])
     assert end.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+COMMANDS = [["baseline", "save"], ["baseline", "show"], ["baseline", "diff"], ["compare"], ["regate"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_option_of_a_command_is_in_the_reference(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert f"`llmops {' '.join(command)}" in page
+    assert {option for option in options if f"`{option}" not in page} == set()
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from pytest_llmops import __version__
-from pytest_llmops.cli import ledger, schema
+from pytest_llmops.cli import baseline, compare, ledger, mutate, noise, regate, schema
 from pytest_llmops.errors import LLMOpsError
 
-_COMMANDS = (schema, ledger)
+_COMMANDS = (schema, ledger, baseline, compare, regate, noise, mutate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,10 @@ def finished(outcome: Outcome, reads: Reads = NO_READS) -> bytes:
         event["aggregation"] = outcome.aggregation
     if row.tokens != _NO_TOKENS:
         event["tokens"] = asdict(row.tokens)
+    if row.usage:
+        event["usage"] = {model: asdict(tokens) for model, tokens in row.usage.items()}
+    if row.uncounted:
+        event["uncounted"] = row.uncounted
     return _encode(_with_reads(event, reads))
 
 
@@ -57,6 +61,8 @@ def outcome_of(event: Event, inputs: Mapping[int, Mapping[str, Any]]) -> Outcome
         error=event["error"],
         duration=event["duration"],
         tokens=Tokens(**event["tokens"]) if "tokens" in event else _NO_TOKENS,
+        usage={model: Tokens(**tokens) for model, tokens in event.get("usage", {}).items()},
+        uncounted=event.get("uncounted", 0),
     )
     return Outcome(row=row, aggregation=event.get("aggregation", ""))
 

@@ -1,4 +1,4 @@
-"""Counts the tokens of each line, as the responses of the model's service report them, whatever client asked."""
+"""Counts the tokens of each line by model, as the service's responses report them, whatever client asked."""
 
 from __future__ import annotations
 
@@ -6,33 +6,53 @@ import contextvars
 import functools
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from pytest_llmops.httpclients import Send, operation_of, patch_send
-from pytest_llmops.records.run import Tokens
+from pytest_llmops.records.run import Row, Tokens
 
 _EVENT = b"data:"
 
 
 class TokenCount:
-    """Tokens of the LLM calls that one line has made by now, in whatever threads and tasks."""
+    """Tokens of the LLM calls that one line has made by now, in whatever threads and tasks.
+
+    ``uncounted`` is the number of answers that reported no tokens.
+    """
 
     def __init__(self) -> None:
-        self.tokens = Tokens()
+        self.usage: dict[str, Tokens] = {}
+        self.uncounted = 0
         self._lock = threading.Lock()
 
-    def add(self, more: Tokens) -> None:
-        """Add those of one call."""
+    def add(self, model: str, tokens: Tokens | None) -> None:
+        """Add those of one answer; None where it reports none."""
         with self._lock:
-            self.tokens = Tokens(
-                prompt=self.tokens.prompt + more.prompt,
-                completion=self.tokens.completion + more.completion,
-                total=self.tokens.total + more.total,
-            )
+            if tokens is None:
+                self.uncounted += 1
+            else:
+                self.usage[model] = sum_of([self.usage.get(model, Tokens()), tokens])
+
+    def put_into(self, row: Row) -> Row:
+        """Return the row with what was counted."""
+        with self._lock:
+            usage, uncounted = self.usage.copy(), self.uncounted
+        return replace(row, tokens=sum_of(usage.values()), usage=usage, uncounted=uncounted)
+
+
+def sum_of(tokens: Iterable[Tokens]) -> Tokens:
+    """Add up tokens."""
+    parts = list(tokens)
+    return Tokens(
+        prompt=sum(part.prompt for part in parts),
+        completion=sum(part.completion for part in parts),
+        total=sum(part.total for part in parts),
+    )
 
 
 _line: contextvars.ContextVar[TokenCount | None] = contextvars.ContextVar("line", default=None)
@@ -59,7 +79,7 @@ def watch_clients() -> Callable[[], None]:
         def send(client: Any, request: Any, **options: Any) -> Any:
             response = original(client, request, **options)
             if operation_of(request.method, request.url.path) is not None:
-                _count(response.read())
+                _count(request, response, response.read())
             return response
 
         return send
@@ -68,7 +88,7 @@ def watch_clients() -> Callable[[], None]:
         async def send(client: Any, request: Any, **options: Any) -> Any:
             response = await original(client, request, **options)
             if operation_of(request.method, request.url.path) is not None:
-                _count(await response.aread())
+                _count(request, response, await response.aread())
             return response
 
         return send
@@ -114,26 +134,49 @@ def _for_line(work: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def read_tokens(content: bytes) -> Tokens:
-    """Read the tokens of a call from its response; a stream reports them, if at all, in one of its last events."""
+def read_usage(content: bytes) -> tuple[str, Tokens | None]:
+    """Read the model's name and the tokens of a call from its response: empty, or None, where it does not tell.
+
+    A stream reports its tokens, if at all, in one of its last events.
+    """
     if not content.startswith(b"{"):
-        events = [line[len(_EVENT) :] for line in content.splitlines() if line.startswith(_EVENT) and b"usage" in line]
-        content = events[-1] if events else b""
+        events = [line[len(_EVENT) :] for line in content.splitlines() if line.startswith(_EVENT)]
+        content = next((event for event in reversed(events) if b"usage" in event), b"")
     try:
         body = json.loads(content)
     except ValueError:
-        return Tokens()
-    usage = body.get("usage") or (body.get("response") or {}).get("usage") if isinstance(body, dict) else None
-    return _tokens(usage) if isinstance(usage, dict) else Tokens()
+        return "", None
+    reported = body.get("response") if isinstance(body, dict) and not body.get("usage") else body
+    if not isinstance(reported, dict) or not isinstance(usage := reported.get("usage"), dict):
+        return "", None
+    return str(reported.get("model") or ""), _tokens(usage)
 
 
 def _tokens(usage: Mapping[str, Any]) -> Tokens:
-    prompt = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
     completion = usage.get("completion_tokens") or usage.get("output_tokens") or 0
-    return Tokens(prompt=prompt, completion=completion, total=usage.get("total_tokens") or prompt + completion)
+    prompt = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
+    total = usage.get("total_tokens") or prompt + completion
+    return Tokens(prompt=prompt or total - completion, completion=completion, total=total)
 
 
-def _count(content: bytes) -> None:
+def _count(request: Any, response: Any, content: bytes) -> None:
     line = _line.get()
-    if line is not None:
-        line.add(read_tokens(content))
+    if line is None:
+        return
+    model, tokens = read_usage(content)
+    if tokens is not None:
+        line.add(model or _asked_model(request), tokens)
+    elif response.is_success:
+        line.add("", None)
+
+
+def _asked_model(request: Any) -> str:
+    """Return the model or deployment that a request names, empty where it names none."""
+    from pytest_llmops.cassettes.call import read_question
+
+    try:
+        content = request.content
+    except RuntimeError:
+        content = b""  # sent piece by piece, and gone
+    path = request.url.path
+    return read_question(operation_of(request.method, path) or "", path, (), content).call.model

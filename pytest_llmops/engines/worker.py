@@ -20,6 +20,7 @@ from pytest_llmops.engines import commands, events, orders
 from pytest_llmops.engines.commands import Command
 from pytest_llmops.engines.environment import placeholders
 from pytest_llmops.engines.executor import Aggregation, Executor
+from pytest_llmops.engines.executors import executor_of
 from pytest_llmops.engines.keeping import Receipts, is_costly
 from pytest_llmops.engines.lines import run_lines
 from pytest_llmops.engines.marks import Marks
@@ -28,8 +29,7 @@ from pytest_llmops.engines.process import SCRATCH, end_this_process, redirect_st
 from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
 from pytest_llmops.engines.text import aggregation_timeout, one_line
 from pytest_llmops.engines.tokens import counting_tokens, follow_threads, watch_clients
-from pytest_llmops.errors import LLMOpsError, RunError
-from pytest_llmops.records.experiment import Flow
+from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class _Run:
         self._tracker = tracker
         self._receipts = receipts
         self._lock = threading.Lock()
-        self._executor = _executor_for(request.flow, scratch, tracker)
+        self._executor = executor_of(request.flow, scratch, tracker)
         self._lines = dict(self._executor.prepare(request))
         self._marks = Marks(scratch, list(self._lines))
 
@@ -184,7 +184,7 @@ class _Run:
         self._marks.set(number)
         with counting_tokens() as count:
             row = self._executor.run_line(inputs, number)
-        return replace(row, tokens=count.tokens) if count.tokens.total else row
+        return count.put_into(row)
 
     def _finish(self, row: Row) -> None:
         receipt = self._receipts.expect(row.line_number) if self._receipts and is_costly(row) else None
@@ -210,27 +210,6 @@ class _Run:
             # A line that got no answer may not say so; nobody may take it for one that did.
             return None
         return self._executor.contribution(row.line_number) if self._executor.aggregates and not row.failed else ""
-
-
-def _executor_for(flow: Flow, scratch: Path, tracker: Tracker) -> Executor:
-    """Make the executor of a flow. ``scratch`` is an empty folder that lasts as long as the run.
-
-    Raises:
-        RunError: when the flow needs promptflow, and that is not installed.
-    """
-    if flow.kind == "callable":
-        from pytest_llmops.engines.function.executor import FunctionExecutor
-
-        return FunctionExecutor(tracker.paused)
-    from pytest_llmops.engines.promptflow.setup import preload
-
-    try:
-        preload(scratch.parent)
-    except ImportError as problem:
-        raise RunError(f"{flow.kind} flows need prompt flow, which can't be imported: {problem}") from problem
-    from pytest_llmops.engines.promptflow.executor import PromptflowExecutor
-
-    return PromptflowExecutor(scratch, tracker.paused)
 
 
 def _aggregate(executor: Executor, completed: Collection[int]) -> Aggregation:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pytest_llmops.ledger.base import RunJournal
-from pytest_llmops.ledger.context import holds_secret
-from pytest_llmops.ledger.files import UNREADABLE, Stamp, digest_of, is_ignored, stamp
+from pytest_llmops.ledger.context import definition_of, holds_secret
+from pytest_llmops.ledger.files import UNREADABLE, FileDigests, Stamp, digest_of, is_ignored, stamp
 from pytest_llmops.ledger.ledger import Explanation, Ledger
 from pytest_llmops.ledger.reads import digest_of_variable
 from pytest_llmops.ledger.upkeep import Info
@@ -12,10 +12,12 @@ from pytest_llmops.ledger.upkeep import Info
 __all__ = [
     "UNREADABLE",
     "Explanation",
+    "FileDigests",
     "Info",
     "Ledger",
     "RunJournal",
     "Stamp",
+    "definition_of",
     "digest_of",
     "digest_of_variable",
     "holds_secret",

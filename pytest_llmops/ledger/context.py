@@ -57,12 +57,7 @@ def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, s
     """
     stamps = _stamps(request)
     ingredients = {
-        "flow": {
-            "kind": request.flow.kind,
-            "entry": request.flow.entry,
-            "definition": _relative(request.flow.file, request.flow.folder),
-            "files": {name: files.get(path) for name, path in _files(request.flow)},
-        },
+        "flow": definition_of(request.flow, files),
         "variant": _variant(request.variant),
         "variables": {name: variable(name, value) for name, value in request.environment_variables.items()},
         "connections": {connection.name: _connection(connection) for connection in request.connections},
@@ -75,6 +70,20 @@ def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, s
         },
     }
     return Context(label=request.flow.name, ingredients=ingredients, request=request, stamps=stamps)
+
+
+def definition_of(flow: Flow, files: FileDigests) -> dict[str, Any]:
+    """Describe a flow by what its files hold, wherever its folder is.
+
+    Raises:
+        OSError: where a folder of the flow can't be read.
+    """
+    return {
+        "kind": flow.kind,
+        "entry": flow.entry,
+        "definition": _relative(flow.file, flow.folder),
+        "files": {name: files.get(path) for name, path in _files(flow)},
+    }
 
 
 def setting(value: object) -> str:

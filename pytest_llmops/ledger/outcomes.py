@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from pytest_llmops.ledger.database import in_chunks
@@ -33,12 +33,14 @@ def encode(outcome: Outcome) -> str:
     Raises:
         TypeError, ValueError: for what JSON can't express.
     """
-    row, tokens = outcome.row, outcome.row.tokens
+    row = outcome.row
     content = {
         "inputs": row.inputs,
         "output": row.output,
         "duration": row.duration,
-        "tokens": (tokens.prompt, tokens.completion, tokens.total),
+        "tokens": astuple(row.tokens),
+        "usage": {model: astuple(tokens) for model, tokens in row.usage.items()},
+        "uncounted": row.uncounted,
         "aggregation": outcome.aggregation,
     }
     return json.dumps(content)
@@ -50,16 +52,22 @@ def decode(kept: Kept, line_number: int, begun: float, inputs: Mapping[str, Any]
     It counts as reused only if it is from before the session that ``begun`` then.
     """
     content = json.loads(kept.content)
-    prompt, completion, total = content["tokens"]
     row = Row(
         line_number=line_number,
         inputs=content["inputs"] if inputs is None else inputs,
         output=content["output"],
         duration=content["duration"],
-        tokens=Tokens(prompt=prompt, completion=completion, total=total),
+        tokens=_tokens(content["tokens"]),
+        usage={model: _tokens(counts) for model, counts in content.get("usage", {}).items()},  # absent in old entries
+        uncounted=content.get("uncounted", 0),
         recorded=kept.recorded if kept.recorded < begun else None,
     )
     return Outcome(row=row, aggregation=content["aggregation"])
+
+
+def _tokens(counts: Sequence[int]) -> Tokens:
+    prompt, completion, total = counts
+    return Tokens(prompt=prompt, completion=completion, total=total)
 
 
 def add(connection: sqlite3.Connection, *, key: str, reads: str, by_itself: bool, content: str, now: float) -> int:

@@ -15,6 +15,7 @@ from pytest_llmops.plugin.runtime import Runtime
 from pytest_llmops.records.gate import Demand, GateResult
 from pytest_llmops.reports.console import failure_text
 from pytest_llmops.reports.text import neutralise
+from pytest_llmops.reports.verdicts import headline
 
 
 class GateRefused(Exception):
@@ -33,7 +34,7 @@ class ExperimentFile(pytest.File):
 
 
 class GateItem(pytest.Item):
-    """One demand on one cell. Passes, fails, or is reported as xfailed where its failure does not block."""
+    """One demand on one cell. Passes, fails, or, where what came of it does not close the gate, ends as xfailed."""
 
     def __init__(self, *, plan: CellPlan, demand: Demand, **keywords: Any) -> None:
         super().__init__(**keywords)
@@ -46,8 +47,9 @@ class GateItem(pytest.Item):
         self.gate = gate = self.config.stash[RUNTIME].judge(self.plan, self.demand)
         if gate.closes_gate():
             raise GateRefused(gate.item)
-        if gate.verdict == "FAIL":
-            pytest.xfail(f"not blocking: {failure_text(gate).splitlines()[0]}")
+        if gate.verdict != "PASS":
+            what = "inconclusive" if gate.verdict == "INCONCLUSIVE" else "not blocking"
+            pytest.xfail(f"{what}: {headline(gate)}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if self.gate is not None and isinstance(excinfo.value, (GateRefused, pytest.xfail.Exception)):

@@ -10,10 +10,11 @@ import pytest
 
 from pytest_llmops.plugin.runtime import Runtime, plan_of
 from pytest_llmops.plugin.settings import Settings
-from pytest_llmops.reports.plan import PlannedRun, plan_lines
+from pytest_llmops.reports.plan import PlannedGate, PlannedRun, plan_lines
 
 if TYPE_CHECKING:
     from pytest_llmops.plan import CellPlan
+    from pytest_llmops.records.gate import CellResult
     from pytest_llmops.records.run import RunResult
 
 
@@ -38,7 +39,9 @@ class Planner(Runtime):
         if session.testsfailed and not session.config.option.continue_on_collection_errors:
             return None
         plans = {plan.key: plan for item in session.items if (plan := plan_of(item)) is not None}
-        lines = plan_lines([run for plan in plans.values() for run in self._planned_runs(plan)]) if plans else []
+        runs = [run for plan in plans.values() for run in self._planned_runs(plan)]
+        gates = [gate for plan in plans.values() for gate in self._planned_gates(plan)]
+        lines = plan_lines(runs, gates) if plans else []
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.section("llmops plan")
@@ -52,17 +55,56 @@ class Planner(Runtime):
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         """Start nothing, and leave the decision of an earlier session alone."""
 
+    def _planned_gates(self, plan: CellPlan) -> Iterator[PlannedGate]:
+        from pytest_llmops.stats.foresight import foresee
+        from pytest_llmops.stats.measuring import measure
+
+        known = self._known(plan)
+        for threshold in plan.thresholds:
+            measured = measure(known, threshold, plan.experiment) if known else None
+            for foresight in foresee(threshold, plan.expected_rows, measured) if plan.expected_rows else ():
+                yield PlannedGate(
+                    file=plan.cell.experiment,
+                    cell=plan.cell.id,
+                    name=threshold.name,
+                    foresight=foresight,
+                    value=measured.value if measured else None,
+                )
+
+    def _known(self, plan: CellPlan) -> CellResult | None:
+        """Put together what is reused of a cell's first execution; None where any of it is not."""
+        from pytest_llmops.records.gate import CellResult, Evaluation
+
+        run = self.ledger().explain(plan.request).result
+        if run is None:
+            return None
+        evaluations = {}
+        for evaluation in plan.evaluations:
+            found = self.ledger().explain(evaluation.after(run)).result
+            if found is None:
+                return None
+            evaluations[evaluation.evaluator] = Evaluation(
+                evaluator=evaluation.evaluator,
+                dataset=evaluation.dataset,
+                expected_rows=plan.expected_rows or len(run.rows),
+                result=found,
+            )
+        return CellResult(cell=plan.cell, run=run, evaluations=evaluations, expected_rows=plan.expected_rows)
+
     def _planned_runs(self, plan: CellPlan) -> Iterator[PlannedRun]:
         from pytest_llmops.records.experiment import RUN
 
-        run = self.ledger().explain(plan.request)
-        yield self._planned(plan, RUN, run.result, run.reasons)
-        for evaluation in plan.evaluations:
-            if run.result is None:
-                yield self._planned(plan, evaluation.evaluator, None, ("the run that it evaluates does",))
-                continue
-            known = self.ledger().explain(evaluation.after(run.result))
-            yield self._planned(plan, evaluation.evaluator, known.result, known.reasons)
+        for number, execution in enumerate(plan.executions):
+            which = f", repeat {number}" if number else ""
+            run = self.ledger().explain(execution.request)
+            yield self._planned(plan, RUN + which, run.result, run.reasons)
+            for evaluation in execution.evaluations:
+                name = evaluation.evaluator + which
+                if run.result is None:
+                    yield self._planned(plan, name, None, ("the run that it evaluates does",))
+                    continue
+                known = self.ledger().explain(evaluation.after(run.result))
+                yield self._planned(plan, name, known.result, known.reasons)
 
     def _planned(self, plan: CellPlan, name: str, reused: RunResult | None, reasons: tuple[str, ...]) -> PlannedRun:
         return PlannedRun(

@@ -46,6 +46,16 @@ def gate_of(report: Any) -> GateResult | None:
     return from_json(GateResult, json.loads(text))
 
 
+def is_inconclusive(report: Any) -> bool:
+    """Tell whether a test report is of an item that is INCONCLUSIVE without failing for it."""
+    gate = gate_of(report)
+    if gate is None:
+        return False
+    from pytest_llmops.reports.verdicts import is_unsure
+
+    return is_unsure(gate)
+
+
 class Results:
     """Gathers a session's verdicts, and at its end decides and writes the reports."""
 
@@ -59,6 +69,7 @@ class Results:
         self._answered: set[str] = set()
         self._configuration_errors: list[str] = []
         self._lines: list[str] = []
+        self._inconclusive: list[str] = []
         self._troubles: dict[str, None] = {}
 
     def refuse_thresholds(self, names: list[str]) -> str:
@@ -67,6 +78,11 @@ class Results:
         lines = [f"--llmops-threshold: {name}: {what}" for name in names]
         self._configuration_errors += [line for line in lines if line not in self._configuration_errors]
         return "\n".join(lines)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Give INCONCLUSIVE a status of its own: to pytest it is one more xfail."""
+        return ("inconclusive", "I", ("INCONCLUSIVE", {"yellow": True})) if is_inconclusive(report) else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         gate = gate_of(report)
@@ -108,20 +124,23 @@ class Results:
         return (yield)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._lines:
-            terminalreporter.section("llmops")
-            for line in self._lines:
-                terminalreporter.write_line(line)
+        if not self._lines:
+            return
+        terminalreporter.section("llmops")
+        # -rx and -rA list xfailed items one by one; pytest lists none whose status it does not know.
+        for line in (*(self._inconclusive if terminalreporter.hasopt("x") else ()), *self._lines):
+            terminalreporter.write_line(line)
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         from pytest_llmops.errors import LLMOpsError
-        from pytest_llmops.reports.console import summary_lines
+        from pytest_llmops.reports.console import inconclusive_lines, summary_lines
         from pytest_llmops.reports.write import write_reports
 
         report = self._make_report(exitstatus)
         try:
             write_reports(report, self._folder())
             self._lines = [*self._troubles, *summary_lines(report)]
+            self._inconclusive = inconclusive_lines(report)
         except LLMOpsError as error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             self._lines = [str(error)]

@@ -20,6 +20,7 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_llmops.baselines import Baselines
     from pytest_llmops.engines.base import Engine
     from pytest_llmops.judging import Judge
     from pytest_llmops.ledger import Ledger
@@ -48,6 +49,7 @@ class Runtime:
         self._config = config
         self._plans: dict[Path, tuple[CellPlan, ...]] = {}
         self._judges: dict[Path, Judge] = {}
+        self._known_baselines: Baselines | None = None
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._store: Store | None = None
@@ -135,7 +137,8 @@ class Runtime:
 
         file = plan.experiment.file
         if file not in self._judges:
-            self._judges[file] = Judge(self._plans[file], self.cell_result)
+            baseline_of = self._baselines().finder(plan.experiment)
+            self._judges[file] = Judge(self._plans[file], self.cell_result, baseline_of)
         return self._judges[file].decide(plan, demand)
 
     def ledger(self) -> Ledger:
@@ -150,6 +153,17 @@ class Runtime:
                 begun=self.begun,
             )
         return self._ledger
+
+    def _baselines(self) -> Baselines:
+        from pytest_llmops.baselines import Baselines
+
+        if self._known_baselines is None:
+            self._known_baselines = Baselines(self._baseline_path())
+        return self._known_baselines
+
+    def _baseline_path(self) -> Path | None:
+        given = self.settings["baseline"]
+        return self._config.rootpath / given if given else None
 
     def troubles(self) -> list[str]:
         """Say what was wrong with the ledger, if anything was."""
@@ -224,7 +238,8 @@ class Runtime:
             self._started_engine().warm_up()
 
     def _are_known(self, plans: Sequence[CellPlan]) -> bool:
-        return all(self.ledger().explain(plan.request).reused for plan in plans)
+        runs = (execution.request for plan in plans for execution in plan.executions)
+        return all(self.ledger().explain(request).reused for request in runs)
 
     def _load(self, path: Path) -> tuple[CellPlan, ...]:
         from pytest_llmops.plan import override, plan
@@ -239,6 +254,7 @@ class Runtime:
             live=self.settings["llm"] != "replay",
             strict=self.settings["strict"],
             max_rows=self.settings["max-rows"],
+            baseline=self._baseline_path(),
         )
         names = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
         given = [threshold for threshold in self.settings.thresholds if threshold.evaluator in names]

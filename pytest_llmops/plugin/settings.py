@@ -70,6 +70,8 @@ SETTINGS = (
     Setting("llm-retries", "Repetitions of an LLM call that was refused or lost", 5, _number, "a number, 0 or more"),
     Setting("concurrency", "LLM calls at once in all, and rows at once in each run", 16, _count, "a positive number"),
     Setting("max-rows", "Use only the first N rows of every dataset", None, _count, "a positive number"),
+    Setting("repeat", "Run each row N times, whatever the experiment files say", None, _count, "a positive number"),
+    Setting("baseline", "Results to compare with: a file, or a folder with a results.json"),
     Setting("ledger", "Folder of the ledger: outcomes of earlier sessions, which are reused", ".llmops"),
     Setting("no-cache", "Execute everything anew, whatever the ledger has", False, _flag, "true|false"),
     Setting(
@@ -109,6 +111,7 @@ class Settings:
             concurrency=self["concurrency"],
             max_rows=self["max-rows"],
             variants=self["variants"],
+            repeat=self["repeat"],
             recording=recording,
             llm_retries=self["llm-retries"],
             llm_limit=llm_limit,
@@ -174,16 +177,9 @@ def _parse(setting: Setting, raw: str, source: str) -> Any:
 
 
 def _threshold(text: str) -> Threshold:
-    from pytest_llmops.records.experiment import RUN, RUN_METRICS, Threshold
-    from pytest_llmops.rules import parse_rule
+    from pytest_llmops.thresholds import parse_threshold
 
-    name, _, rule = text.partition("=")
-    evaluator, _, metric = name.strip().partition(".")
     try:
-        if not metric:
-            raise ValueError(f"{text!r} is not EVALUATOR.METRIC=RULE, such as matcher.f1='>= 0.9'")
-        if evaluator == RUN and metric not in RUN_METRICS:
-            raise ValueError(f"a run has no metric {metric!r}; it has {', '.join(RUN_METRICS)}")
-        return Threshold(evaluator=evaluator, metric=metric, rule=parse_rule(rule), file="--llmops-threshold")
+        return parse_threshold(text, "--llmops-threshold")
     except ValueError as problem:
         raise pytest.UsageError(f"--llmops-threshold: {problem}") from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_llmops.records.experiment import Better
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -25,6 +27,7 @@ class Comparison:
     comparisons. Both and the interval are None where too few rows, or no scores of rows, support a claim. ``n`` is the
     number of common rows, or of clusters of them where rows are clustered. ``worse`` and ``better`` name the rows whose
     score changed; ``added``, ``removed`` and ``changed`` those that only one side has, or with another content.
+    ``direction`` is the one in which the metric gets better.
     """
 
     name: str
@@ -36,11 +39,19 @@ class Comparison:
     p_value: float | None = None
     adjusted_p: float | None = None
     test: str = ""
+    direction: Better = "higher"
     worse: tuple[str, ...] = ()
     better: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+
+    @property
+    def bound(self) -> float | None:
+        """How bad the delta may be: the end of its interval on the worse side."""
+        if self.interval is None:
+            return None
+        return self.interval.low if self.direction == "higher" else self.interval.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """What is demanded of one metric, with where it was written. ``evaluator`` is ``run`` for metrics of the run itself.
+    """What is demanded of one metric, and where it was written. ``evaluator`` is ``run`` for metrics of the run itself.
 
     ``rule`` is compared with the metric, or, with ``confidence`` (such as 0.95), with the one-sided confidence bound of
     it. ``margin`` is how much worse than the baseline the metric may be, in its own units; ``better`` says which way

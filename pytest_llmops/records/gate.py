@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
 from pytest_llmops.records.experiment import OnInconclusive, Threshold
-from pytest_llmops.records.run import RunResult, Variant
+from pytest_llmops.records.run import LLMMode, RunResult, Variant
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
 
@@ -74,7 +74,8 @@ class CellResult:
     ``expected_rows`` is the number of rows the dataset has (after ``max_rows``), or None where it can't be known.
     ``repeats`` are the further executions, if rows are run more than once. ``columns`` holds those columns of the data
     that gates need, by line number, as text: slices, clusters, and under ``key`` the column that names rows.
-    ``digest`` stands for the flow's version, empty where it is unknown.
+    ``digest`` stands for the flow's version, and ``data`` for the content of the files with its rows and their gold;
+    both are empty where unknown. ``llm`` is how LLM calls were answered.
     """
 
     cell: Cell
@@ -85,6 +86,8 @@ class CellResult:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: str | None = None
     digest: str = ""
+    data: str = ""
+    llm: LLMMode = "live"
 
     @property
     def executions(self) -> tuple[Repeat, ...]:
@@ -103,7 +106,8 @@ class GateResult:
     where the verdict rests on reused outcomes: the Unix time at which the oldest of them was first seen.
     ``interval`` is the two-sided 95 % confidence interval of the value, None where no scores of rows support one.
     ``comparison`` is the one with the baseline, ``margin`` what it was allowed to show. ``slices`` are the worst ones.
-    ``on_inconclusive`` says whether INCONCLUSIVE closes the gate.
+    ``on_inconclusive`` says whether INCONCLUSIVE closes the gate. ``weak`` marks a PASS that another draw of rows might
+    well not repeat: a bound of its rule lies inside the interval.
     """
 
     experiment: str
@@ -122,6 +126,7 @@ class GateResult:
     comparison: Comparison | None = None
     slices: tuple[SliceScore, ...] = ()
     on_inconclusive: OnInconclusive = "warn"
+    weak: bool = False
 
     @property
     def item(self) -> str:

@@ -85,7 +85,9 @@ class Tokens:
 class Row:
     """Outcome of one line: an output, or an error. ``inputs`` are the flow's inputs after mapping.
 
-    ``duration`` is in seconds. ``recorded`` is set where the outcome is reused: the Unix time it was first seen at.
+    ``duration`` is in seconds. ``tokens`` are split by model in ``usage``, as the service names it, else as the request
+    did, empty if nobody did; an outcome from before models were noted has none. ``uncounted`` is the number of answers
+    that reported no tokens. ``recorded`` is set where the outcome is reused: the Unix time it was first seen at.
     """
 
     line_number: int
@@ -94,6 +96,8 @@ class Row:
     error: str | None = None
     duration: float = 0.0
     tokens: Tokens = field(default_factory=Tokens)
+    usage: Mapping[str, Tokens] = field(default_factory=dict)
+    uncounted: int = 0
     recorded: float | None = None
 
     @property

@@ -62,8 +62,9 @@ def age(seconds: float) -> str:
 
 def _runs(report: Report) -> Iterator[RunResult]:
     for result in report.cells:
-        yield result.run
-        yield from (evaluation.result for evaluation in result.evaluations.values())
+        for execution in result.executions:
+            yield execution.run
+            yield from (evaluation.result for evaluation in execution.evaluations.values())
 
 
 def _seconds_before(created: str, recorded: float) -> float | None:

@@ -12,7 +12,17 @@ from pytest_llmops.records.report import Report
 from pytest_llmops.reports import markdown
 from pytest_llmops.reports.ages import reuse_note, reuse_text
 from pytest_llmops.reports.text import neutralise, one_line
-from pytest_llmops.reports.verdicts import decision_line, experiments, figure, headline, is_weaker
+from pytest_llmops.reports.verdicts import (
+    decision_line,
+    evidence,
+    experiments,
+    figure,
+    headline,
+    interval_brackets,
+    is_unsure,
+    is_weaker,
+    value_text,
+)
 
 _WIDTH = 100
 _LABEL = 60
@@ -23,7 +33,7 @@ _LIMIT = 1000
 def failure_text(gate: GateResult) -> str:
     """Say why a gate failed: verdict and numbers on the first line, then the reason, then the rows behind it."""
     lines = [headline(gate), *(one_line(text, _LIMIT) for text in (gate.reason, reuse_note(gate)) if text)]
-    for detail in gate.details:
+    for detail in evidence(gate):
         lines += (f"  {line}"[:_LIMIT] for line in neutralise(detail).split("\n"))
     return "\n".join(lines)
 
@@ -40,7 +50,14 @@ def summary_lines(report: Report) -> list[str]:
     folder = report.settings.get("report-dir")
     if folder:
         lines.append(one_line(f"reports: {folder}/{markdown.FILE}", _LIMIT))
+    if unsure := sum(map(is_unsure, report.gates)):
+        lines.append(f"{unsure} inconclusive: not enough rows to tell; see {markdown.FILE}")
     return [*lines, decision_line(report)]
+
+
+def inconclusive_lines(report: Report) -> list[str]:
+    """Say the numbers of each gate that is INCONCLUSIVE and does not fail its item, a line each."""
+    return [one_line(f"{gate.experiment}: {headline(gate)}", _LIMIT) for gate in report.gates if is_unsure(gate)]
 
 
 @dataclass(slots=True)
@@ -93,7 +110,8 @@ def _entries(gate: GateResult, result: CellResult | None) -> Iterator[tuple[str,
     if gate.name == RUN:
         yield RUN, "rows", "" if gate.n is None else str(gate.n), verdict
     else:
-        yield one_line(gate.name, _LABEL), one_line(gate.rule, _LABEL), figure(gate.value, gate.rule), verdict
+        value = f"{value_text(gate)} {interval_brackets(gate.interval)}".rstrip()
+        yield one_line(gate.name, _LABEL), one_line(gate.rule, _LABEL), value, verdict
 
 
 def _labels(cells: Sequence[str], results: dict[str, CellResult]) -> list[str]:

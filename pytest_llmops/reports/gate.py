@@ -39,6 +39,7 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def _line(gate: GateResult) -> dict[str, Any]:
+    comparison = gate.comparison
     return {
         "experiment": gate.experiment,
         "item": gate.item,
@@ -46,7 +47,17 @@ def _line(gate: GateResult) -> dict[str, Any]:
         "value": gate.value,
         "rule": gate.rule,
         "n": gate.n,
+        "interval": gate.interval,
+        "weak": gate.weak,
+        "margin": gate.margin,
+        "baseline": comparison and comparison.baseline,
+        "delta": comparison and comparison.delta,
+        "bound": comparison and comparison.bound,
+        "p_value": comparison and comparison.p_value,
+        "adjusted_p": comparison and comparison.adjusted_p,
+        "compared": comparison and comparison.n,
         "blocking": gate.blocking,
+        "closes": gate.closes_gate(),
         "reason": headline(gate),
         "recorded": iso_time(gate.recorded) or None,
     }

@@ -10,10 +10,27 @@ from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
 from pytest_llmops.reports.ages import iso_time, reuse_of, reuse_text
 from pytest_llmops.reports.text import markdown_cell
-from pytest_llmops.reports.verdicts import LIMITS, decision_line, experiments, figure, headline, is_weaker
+from pytest_llmops.reports.verdicts import (
+    LIMITS,
+    baseline_text,
+    decision_line,
+    evidence,
+    experiments,
+    headline,
+    interval_text,
+    is_weaker,
+    value_text,
+)
 
 FILE = "summary.md"
 _LONG = 1000
+_HEADS = ("Item", "Verdict", "Value", "95 % CI", "Rule", "Baseline (delta)", "n")
+# Columns that are left out where they are empty.
+_OPTIONAL = ("95 % CI", "Baseline (delta)")
+_ADVICE = (
+    "Not enough rows to tell, or rows that vary too much. Look at the rows that changed; then add rows, run each of "
+    "them more than once, or allow a wider margin. With on_inconclusive: fail these verdicts close the gate."
+)
 
 
 def summary(report: Report) -> str:
@@ -41,9 +58,13 @@ def _experiment(report: Report, path: str, name: str) -> Iterator[str]:
     cells = [result for result in report.cells if result.cell.experiment == path]
     yield f"## {markdown_cell(name)}"
     yield f"Experiment file: {markdown_cell(path)}"
-    yield _table(("Item", "Verdict", "Value", "Rule", "n"), map(_verdict, gates)) if gates else "Nothing was evaluated."
-    yield from _section("What closed the gate", (_failure(gate) for gate in gates if gate.closes_gate()))
-    yield from _section("Weaker, and not blocking", (_failure(gate) for gate in gates if is_weaker(gate)))
+    yield _verdicts(gates) if gates else "Nothing was evaluated."
+    unsure = [gate for gate in gates if gate.verdict == "INCONCLUSIVE"]
+    weaker = [gate for gate in gates if gate.verdict == "FAIL" and is_weaker(gate)]
+    yield from _section("What closed the gate", (_closing(gate) for gate in gates if gate.closes_gate()))
+    yield from _section("Inconclusive", map(_in_full, unsure), _ADVICE)
+    yield from _section("Weaker, and not blocking", map(_in_full, weaker))
+    yield from _section("Passed, with remarks", (_in_full(gate) for gate in gates if _has_remarks(gate)))
     yield from _section("Reported without a threshold", (_reported(gate) for gate in gates if _is_report_only(gate)))
     failed = [line for result in cells for line in _failed_rows(result)]
     if failed:
@@ -51,28 +72,51 @@ def _experiment(report: Report, path: str, name: str) -> Iterator[str]:
         yield _table(("Cell", "Run", "Rows", "Failed", "First error"), failed)
 
 
-def _section(title: str, items: Iterable[str]) -> Iterator[str]:
+def _section(title: str, items: Iterable[str], introduction: str = "") -> Iterator[str]:
     text = _list(items)
     if text:
         yield f"### {title}"
-        yield text
+        yield from filter(None, (introduction, text))
+
+
+def _verdicts(gates: Iterable[GateResult]) -> str:
+    """Write the table of verdicts, without the columns that no gate has anything for."""
+    columns = zip(_HEADS, *map(_verdict, gates), strict=True)
+    heads, *lines = zip(*(column for column in columns if column[0] not in _OPTIONAL or any(column[1:])), strict=True)
+    return _table(heads, lines)
 
 
 def _verdict(gate: GateResult) -> tuple[str, ...]:
-    verdict = f"**{gate.verdict}**" if gate.closes_gate() else gate.verdict + ", not blocking" * is_weaker(gate)
-    n = "" if gate.n is None else str(gate.n)
-    return markdown_cell(gate.item), verdict, figure(gate.value, gate.rule), markdown_cell(gate.rule), n
+    return (
+        markdown_cell(gate.item),
+        f"**{gate.verdict}**"
+        if gate.closes_gate()
+        else gate.verdict + ", not blocking" * is_weaker(gate) + ", weak" * gate.weak,
+        value_text(gate),
+        interval_text(gate.interval),
+        markdown_cell(gate.rule),
+        baseline_text(gate),
+        "" if gate.n is None else str(gate.n),
+    )
 
 
-def _failure(gate: GateResult) -> str:
-    """Write one failure with the rows behind it as a list of its own."""
+def _closing(gate: GateResult) -> str:
+    return markdown_cell(headline(gate), _LONG) if gate.verdict == "INCONCLUSIVE" else _in_full(gate)
+
+
+def _in_full(gate: GateResult) -> str:
+    """Write a verdict and its reason, with the rows behind it as a list of its own."""
     reason = f": {markdown_cell(gate.reason, _LONG)}" if gate.reason else ""
-    details = "".join(f"\n  - {markdown_cell(detail, _LONG)}" for detail in gate.details)
+    details = "".join(f"\n  - {markdown_cell(detail, _LONG)}" for detail in evidence(gate))
     return f"{markdown_cell(headline(gate), _LONG)}{reason}{details}"
 
 
 def _is_report_only(gate: GateResult) -> bool:
-    return gate.verdict == "PASS" and not gate.rule and gate.name != RUN
+    return gate.verdict == "PASS" and gate.value is None and gate.name != RUN
+
+
+def _has_remarks(gate: GateResult) -> bool:
+    return gate.verdict == "PASS" and gate.value is not None and bool(gate.reason or evidence(gate))
 
 
 def _reported(gate: GateResult) -> str:
@@ -80,11 +124,18 @@ def _reported(gate: GateResult) -> str:
 
 
 def _failed_rows(result: CellResult) -> Iterator[tuple[str, ...]]:
-    runs: dict[str, RunResult] = {RUN: result.run, **{name: e.result for name, e in result.evaluations.items()}}
-    for name, run in runs.items():
+    for name, run in _runs(result):
         if run.failed:
             first = markdown_cell(str(run.failed[0].error))
             yield markdown_cell(result.cell.id), markdown_cell(name), str(len(run.rows)), str(len(run.failed)), first
+
+
+def _runs(result: CellResult) -> Iterator[tuple[str, RunResult]]:
+    """Yield every run of a cell by its name, those of later executions with their number."""
+    for number, execution in enumerate(result.executions, 1):
+        again = f", execution {number}" if number > 1 else ""
+        yield RUN + again, execution.run
+        yield from ((name + again, evaluation.result) for name, evaluation in execution.evaluations.items())
 
 
 def _list(items: Iterable[str]) -> str:

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pytest_llmops.records.run import RunResult
 from pytest_llmops.reports.ages import age
 from pytest_llmops.reports.text import one_line
+from pytest_llmops.stats.foresight import Foresight
 
 _INDENT = "  "
 _LABEL = 60
 _LIMIT = 400
 _UNKNOWN = "?"
 _HEADS = ("cell", "run", "rows", "LLM calls", "tokens", "")
+_GATE_HEADS = ("cell", "gate", "n", "last value", "detects", "fails", "unsure", "")
+_GATE_NOTE = (
+    "detects: smallest drop failed 4 times in 5; fails, unsure: how often an unchanged flow is, were rows drawn anew"
+)
 _Line = tuple[str, ...]
 
 
@@ -42,23 +47,58 @@ class PlannedRun:
         return self.reused is not None or not self.asks
 
 
-def plan_lines(runs: Sequence[PlannedRun], now: float | None = None) -> list[str]:
-    """Show the plan of a session: a table for each experiment, then totals. ``now`` is a Unix time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedGate:
+    """One gate of a session, and what it will be able to tell. ``value`` is the metric's last one, if it is known."""
+
+    file: str
+    cell: str
+    name: str
+    foresight: Foresight
+    value: float | None = None
+
+
+def plan_lines(runs: Sequence[PlannedRun], gates: Sequence[PlannedGate] = (), now: float | None = None) -> list[str]:
+    """Show the plan of a session: for each experiment its runs and its gates, then totals. ``now`` is a Unix time."""
     now = time.time() if now is None else now
     lines: list[str] = []
     for file in dict.fromkeys(run.file for run in runs):
         those = [run for run in runs if run.file == file]
-        lines += [one_line(f"{those[0].experiment} ({file})", _LIMIT), *_table(those, now), ""]
-    return [*lines, *_totals(runs)]
+        lines += [one_line(f"{those[0].experiment} ({file})", _LIMIT), *_table([_HEADS, *_cells(those, now)]), ""]
+        if demanded := [gate for gate in gates if gate.file == file]:
+            lines += [*_table([_GATE_HEADS, *_gate_cells(demanded)]), ""]
+    return [*lines, *([_GATE_NOTE, ""] if gates else []), *_totals(runs)]
 
 
-def _table(runs: Sequence[PlannedRun], now: float) -> Iterator[str]:
-    table = [_HEADS, *_cells(runs, now)]
+def _table(table: Sequence[_Line]) -> Iterator[str]:
+    """Align a table whose first two columns, and its last one, are text, and all others numbers."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         left = [text.ljust(width) for text, width in zip(line[:2], widths, strict=False)]
         right = [text.rjust(width) for text, width in zip(line[2:-1], widths[2:], strict=False)]
         yield (_INDENT + _INDENT.join((*left, *right, line[-1]))).rstrip()
+
+
+def _gate_cells(gates: Sequence[PlannedGate]) -> Iterator[_Line]:
+    before = ""
+    for gate in gates:
+        seen = gate.foresight
+        cell = "" if gate.cell == before else one_line(gate.cell, _LABEL)
+        yield (
+            cell,
+            one_line(f"{gate.name} {seen.demand}", _LABEL),
+            str(seen.n),
+            _UNKNOWN if gate.value is None else f"{gate.value:.4g}",
+            "none" if seen.drop is None and seen.failing is not None else _share(seen.drop),
+            _share(seen.failing),
+            _share(seen.inconclusive) if seen.inconclusive is not None else "",
+            "" if seen.steady is None else f"fails 1 in 20 at {seen.steady:.2f}",
+        )
+        before = gate.cell
+
+
+def _share(share: float | None) -> str:
+    return _UNKNOWN if share is None else f"{share:.2f}"
 
 
 def _cells(runs: Sequence[PlannedRun], now: float) -> Iterator[_Line]:

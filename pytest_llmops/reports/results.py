@@ -15,7 +15,7 @@ from typing import Any
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.decoding import from_json
 from pytest_llmops.records.encoding import to_json
-from pytest_llmops.records.gate import CellResult
+from pytest_llmops.records.gate import CellResult, Evaluation
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
 
@@ -81,11 +81,23 @@ def ordered(report: Report) -> Report:
 
 
 def _ordered_cell(result: CellResult) -> CellResult:
-    evaluations = {
+    return replace(
+        result,
+        run=_ordered_run(result.run),
+        evaluations=_ordered_evaluations(result.evaluations),
+        repeats=tuple(
+            replace(repeat, run=_ordered_run(repeat.run), evaluations=_ordered_evaluations(repeat.evaluations))
+            for repeat in result.repeats
+        ),
+        columns=dict(sorted(result.columns.items())),
+    )
+
+
+def _ordered_evaluations(evaluations: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    return {
         name: replace(evaluation, result=_ordered_run(evaluation.result))
-        for name, evaluation in sorted(result.evaluations.items())
+        for name, evaluation in sorted(evaluations.items())
     }
-    return replace(result, run=_ordered_run(result.run), evaluations=evaluations)
 
 
 def _ordered_run(run: RunResult) -> RunResult:

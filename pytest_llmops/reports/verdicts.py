@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 
+from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
+from pytest_llmops.records.experiment import RUN, RUN_DURATIONS
 from pytest_llmops.records.gate import GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports.text import one_line
 
 _SHORT = 72
+_LINE = 486
+# Added to -0.0, it makes 0.0.
+_NO_MINUS = 0.0
 # Settings that limit what an open gate means.
 LIMITS = ("env", "llm", "max-rows", "variants")
+_DURATIONS = tuple(f"{RUN}.{metric}" for metric in RUN_DURATIONS)
+# What units make of the numbers in a rule: percentages, milliseconds, minutes.
+_SCALES = (1, 0.01, 0.001, 60)
 _BOUND = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -24,19 +33,51 @@ def figure(value: float | None, rule: str = "") -> str:
         return ""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    rounded = round(float(value), 4)
-    bounds = {float(bound) * scale for bound in _BOUND.findall(rule) for scale in (1, 0.01)}
+    rounded = round(float(value), 4) + _NO_MINUS
+    bounds = {float(bound) * scale for bound in _BOUND.findall(rule) for scale in _SCALES}
     hides = rounded != value and (rounded == 0 or any(math.isclose(rounded, bound) for bound in bounds))
     return repr(float(value) if hides else rounded).removesuffix(".0")
 
 
 def headline(gate: GateResult) -> str:
-    """Say the verdict and the numbers it rests on, in one line that holds no text of a model or a dataset."""
-    value = figure(gate.value, gate.rule) or ("no value" if gate.rule else "")
-    measured = f": {value}" if value else ""
-    required = f", required {gate.rule}" if gate.rule else ""
-    rows = "" if gate.n is None else f" (n = {gate.n})"
-    return one_line(f"{gate.verdict} {gate.item}{measured}{required}{rows}", 400)
+    """Say the verdict and the numbers it rests on, in one line that holds no text of a model or a dataset.
+
+    Azure DevOps lists the first 500 characters of a message, so the line is no longer, whatever stands before it.
+    """
+    value = value_text(gate) or ("no value" if gate.rule else "")
+    rule = f"required {gate.rule}" if gate.rule else ""
+    said = ", ".join(filter(None, (value, rule, *_compared(gate))))
+    basis = ", ".join(_basis(gate))
+    measured, rows = f": {said}" if said else "", f" ({basis})" if basis else ""
+    return one_line(f"{gate.verdict} {gate.item}{measured}{rows}", _LINE)
+
+
+def value_text(gate: GateResult) -> str:
+    """Write the value of a gate, with its unit if it is a time; nothing for None."""
+    return _in_units(gate, gate.value)
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Write an interval as ``0.51 to 0.73``, in as many decimals as give its width two digits; nothing for None."""
+    return "" if interval is None else " to ".join(_bounds(interval))
+
+
+def interval_brackets(interval: Interval | None) -> str:
+    """Write an interval as ``[0.51, 0.73]``, for where there is little room; nothing for None."""
+    return "" if interval is None else f"[{', '.join(_bounds(interval))}]"
+
+
+def baseline_text(gate: GateResult) -> str:
+    """Write baseline and delta as ``0.62 (-0.02, 95 % bound -0.09)``; nothing without a baseline."""
+    comparison = gate.comparison
+    if comparison is None:
+        return ""
+    return f"{_in_units(gate, comparison.baseline)} ({_signed(comparison.delta)}{_bound(gate, comparison, ', {}')})"
+
+
+def evidence(gate: GateResult) -> tuple[str, ...]:
+    """Return the rows and the slices behind a verdict, a text each. They hold text of datasets and models."""
+    return (*gate.details, *map(_slice, gate.slices))
 
 
 def decision_line(report: Report) -> str:
@@ -45,7 +86,11 @@ def decision_line(report: Report) -> str:
     if decision.state == "open":
         return "gate: open"
     if closing:
-        return f"gate: closed: {len(closing)} of {len(report.gates)} gates failed"
+        unsure = sum(gate.verdict == "INCONCLUSIVE" for gate in closing)
+        of, failed = f"of {len(report.gates)} gates", len(closing) - unsure
+        if not failed:
+            return f"gate: closed: {unsure} {of} inconclusive"
+        return f"gate: closed: {failed} {of} failed" + f", {unsure} inconclusive" * (unsure > 0)
     first, *others = decision.reasons or ("no reason was given",)
     more = f" (and {len(others)} more)" if others else ""
     return f"gate: closed: {one_line(first, _SHORT)}{more}"
@@ -56,7 +101,88 @@ def is_weaker(gate: GateResult) -> bool:
     return gate.verdict != "PASS" and not gate.closes_gate()
 
 
+def is_unsure(gate: GateResult) -> bool:
+    """Tell whether a verdict is INCONCLUSIVE and does not close the gate."""
+    return gate.verdict == "INCONCLUSIVE" and is_weaker(gate)
+
+
 def experiments(report: Report) -> dict[str, str]:
     """Map the path of each experiment file to the experiment's name, those known from gates or cells alone included."""
     met = [*(gate.experiment for gate in report.gates), *(result.cell.experiment for result in report.cells)]
     return dict(sorted({**{path: path for path in met}, **report.experiments}.items()))
+
+
+def _in_units(gate: GateResult, value: float | None) -> str:
+    text = figure(value, gate.rule)
+    return f"{text} s" if text and gate.name in _DURATIONS else text
+
+
+def _compared(gate: GateResult) -> Iterator[str]:
+    """Yield the value on the common rows where it is another one there, the baseline, and the delta with its bound."""
+    comparison = gate.comparison
+    if comparison is None:
+        return
+    if gate.value is None or figure(comparison.value) != figure(gate.value):
+        yield f"on common rows {_in_units(gate, comparison.value)}"
+    yield f"baseline {_in_units(gate, comparison.baseline)}"
+    yield f"delta {_signed(comparison.delta)}{_bound(gate, comparison, ' ({})')}"
+
+
+def _bound(gate: GateResult, comparison: Comparison, form: str) -> str:
+    """Write how bad the delta may be. Where rounding would make it the margin, it is written in full."""
+    if comparison.interval is None or comparison.bound is None:
+        return ""
+    limits = "" if gate.margin is None else f"{gate.margin} {-gate.margin}"
+    one_sided = (1 + comparison.interval.level) / 2
+    return form.format(f"{_percent(one_sided)} bound {_signed(comparison.bound, limits)}")
+
+
+def _slice(part: SliceScore) -> str:
+    interval = f", {_confidence(part.interval)}" if part.interval else ""
+    return f"slice {part.column}={part.value}: {figure(part.score)} (n = {part.n}{interval})"
+
+
+def _basis(gate: GateResult) -> Iterator[str]:
+    """Yield what the numbers rest on: rows, interval, chance."""
+    comparison = gate.comparison
+    common = comparison is not None and comparison.n == gate.n
+    if gate.n is not None:
+        yield f"n = {gate.n}" + " common rows" * common
+    if comparison is not None and not common:
+        yield f"compared on {comparison.n}"
+    if gate.interval is not None:
+        yield _confidence(gate.interval)
+    if comparison is not None:
+        yield from _chance(comparison)
+
+
+def _confidence(interval: Interval) -> str:
+    return f"{_percent(interval.level)} CI {interval_text(interval)}"
+
+
+def _chance(comparison: Comparison) -> Iterator[str]:
+    if comparison.adjusted_p is not None:
+        yield f"Holm-adjusted p {_probability(comparison.adjusted_p)}"
+    elif comparison.p_value is not None:
+        yield f"p {_probability(comparison.p_value)}"
+
+
+def _probability(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"= {figure(value)}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4g} %"
+
+
+def _signed(value: float, limits: str = "") -> str:
+    return "+" * (value > 0) + figure(value, limits)
+
+
+def _bounds(interval: Interval) -> tuple[str, str]:
+    width = interval.high - interval.low
+    if not math.isfinite(width) or width <= 0:
+        return figure(interval.low), figure(interval.high)
+    decimals = max(0, 1 - math.floor(math.log10(width)))
+    low, high = (round(end, decimals) + _NO_MINUS for end in (interval.low, interval.high))
+    return f"{low:.{decimals}f}", f"{high:.{decimals}f}"

@@ -40,7 +40,7 @@ def write_reports(report: Report, folder: Path) -> list[Path]:
     try:
         for file, text in zip(files, texts.values(), strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
-            _replace(file, text)
+            replace_file(file, text)
     except OSError as error:
         raise _refused(folder, error) from None
     return files
@@ -58,7 +58,8 @@ def remove_decision(folder: Path) -> None:
         raise _refused(folder, error) from None
 
 
-def _replace(file: Path, text: str) -> None:
+def replace_file(file: Path, text: str) -> None:
+    """Write a file in one step: whoever reads it finds the old one or the new one."""
     # A lone surrogate has no UTF-8. As a backslash escape it is readable text, and in JSON it is the same string.
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:

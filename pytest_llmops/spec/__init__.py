@@ -26,6 +26,7 @@ def load_experiment(
     live: bool = False,
     strict: bool = False,
     max_rows: int | None = None,
+    baseline: Path | None = None,
 ) -> Experiment:
     """Read an experiment file with its overlay, and check it against its flows and its data.
 
@@ -33,13 +34,14 @@ def load_experiment(
     up. ``env`` selects the overlay ``<file>.<env>.yaml``, which need not exist. ``environ`` is the process environment.
     With ``live``, a missing secret is an error; without it (answers are replayed) the value is left out. ``strict``
     turns doubtful settings into errors. ``max_rows`` limits which rows have to match their gold rows.
+    ``baseline`` is a file or folder of results to compare with, instead of what the file says.
 
     Raises:
         ConfigurationError: with every problem of all files involved.
     """
     from pytest_llmops.spec.load import Conditions, load
 
-    conditions = Conditions(env=env, environ=environ, live=live, strict=strict, max_rows=max_rows)
+    conditions = Conditions(env=env, environ=environ, live=live, strict=strict, max_rows=max_rows, baseline=baseline)
     return load(file, root, conditions)
 
 

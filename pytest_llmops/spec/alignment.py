@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from itertools import islice
 
+from pytest_llmops.records.labels import as_label
 from pytest_llmops.spec.data import Table
 from pytest_llmops.spec.findings import Reporter
 from pytest_llmops.spec.positions import KeyPath
@@ -46,6 +47,22 @@ class Pairing:
                 what = f"in row {number}, {self.gold.file} has {short(ours)}, but {self.run.file} has {short(theirs)}"
                 report.error(path, what, "put the gold rows in the order of the run's rows")
                 return
+        self._check_names(key, path, report)
+
+    def _check_names(self, key: str, path: KeyPath, report: Reporter) -> None:
+        """Report the first row whose key is missing, or is another row's too: a key names one row."""
+        seen: dict[str, int] = {}
+        for number, value in enumerate(islice(self.gold.kept[key], self.max_rows), start=1):
+            label = as_label(value)
+            first = seen.setdefault(label, number)
+            if not label:
+                what = f"row {number} of {self.gold.file} has no {key!r}"
+            elif first != number:
+                what = f"key {short(label)} stands in rows {first} and {number} of {self.gold.file}"
+            else:
+                continue
+            report.error(path, what, "give each row a key of its own")
+            return
 
 
 def check_line_numbers(table: Table, path: KeyPath, report: Reporter) -> None:

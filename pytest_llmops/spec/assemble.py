@@ -15,6 +15,7 @@ from pytest_llmops.spec.flows import FlowFacts, read_flow
 from pytest_llmops.spec.models import DatasetBlock, EvaluatorBlock, EvaluatorDatasetBlock, ExperimentBlock
 from pytest_llmops.spec.positions import KeyPath
 from pytest_llmops.spec.resolve import NotFound, Paths, remote_asset
+from pytest_llmops.spec.scores import read_scores
 from pytest_llmops.spec.suggest import suggest
 
 
@@ -40,6 +41,7 @@ class Assembler:
 
     ``declared`` are the names of the experiment's datasets, those with mistakes too: what refers to one of these is
     not reported a second time. ``removed`` are those that an overlay took away.
+    ``keep`` are the columns whose values are wanted.
     """
 
     def __init__(
@@ -49,14 +51,16 @@ class Assembler:
         *,
         declared: Collection[str],
         removed: Collection[str],
+        keep: Collection[str],
         max_rows: int | None,
     ) -> None:
         self._paths = paths
         self._report = report
         self._declared = declared
         self._removed = removed
+        self._keep = keep
         self._max_rows = max_rows
-        self._tables: dict[tuple[Path, frozenset[str]], Table | None] = {}
+        self._tables: dict[Path, Table | None] = {}
 
     def flow(self, text: str, path: KeyPath) -> FlowFacts | None:
         """Find and read a flow."""
@@ -69,14 +73,13 @@ class Assembler:
 
     def run_datasets(self, block: ExperimentBlock, facts: FlowFacts | None) -> dict[str, ReadDataset]:
         """ReadDataset the datasets of the flow's runs, by name."""
-        keys = {d.key for e in block.evaluators or () for d in e.datasets if d.key}
         found: dict[str, ReadDataset] = {}
         for index, item in enumerate(block.datasets or ()):
             path: KeyPath = ("datasets", index)
             if item.name in found:
                 self._report.error((*path, "name"), "another dataset has this name", "rename one of them")
                 continue
-            read = self._read(item, path, keys)
+            read = self._read(item, path)
             found[item.name] = read
             if facts:
                 binding = Binding(path=path, facts=facts, mappings=read.dataset.mappings, data=read.table)
@@ -102,7 +105,8 @@ class Assembler:
             if its_facts:
                 line = self._report.document.place(path).line
                 bound = tuple(read.dataset for _, read in reads)
-                evaluator = Evaluator(name=item.name, flow=its_facts.flow, datasets=bound, line=line)
+                scores = read_scores(item, its_facts, path, self._report)
+                evaluator = Evaluator(name=item.name, flow=its_facts.flow, datasets=bound, scores=scores, line=line)
                 yield ReadEvaluator(evaluator=evaluator, facts=its_facts, path=path)
 
     def _evaluator_datasets(
@@ -142,7 +146,7 @@ class Assembler:
         if item.reference not in self._declared:
             self._report_unmatched(str(item.reference), (*path, "reference"))
             return None
-        return self._read(item, path, {item.key} if item.key else set())
+        return self._read(item, path)
 
     def _report_unmatched(self, name: str, path: KeyPath) -> None:
         # Where the overlay took the dataset away, it is reported once, at the overlay.
@@ -150,14 +154,14 @@ class Assembler:
             todo = suggest(name, self._declared, "its datasets")
             self._report.error(path, f"the experiment has no dataset {name!r}", todo)
 
-    def _read(self, item: DatasetBlock | EvaluatorDatasetBlock, path: KeyPath, keep: Collection[str]) -> ReadDataset:
+    def _read(self, item: DatasetBlock | EvaluatorDatasetBlock, path: KeyPath) -> ReadDataset:
         found, remote = None, None
         try:
             remote = remote_asset(str(item.source))
             found = None if remote else self._paths.dataset(str(item.source))
         except NotFound as missing:
             self._report.error((*path, "source"), missing.what, missing.todo)
-        table = self._table(found, path, frozenset(keep)) if found else None
+        table = self._table(found, path) if found else None
         dataset = Dataset(
             name=item.name,
             mappings=item.mappings or {},
@@ -168,13 +172,15 @@ class Assembler:
             description=item.description,
             rows=table.rows if table else None,
             columns=table.columns if table else None,
+            kept=table.kept if table else {},
         )
         return ReadDataset(dataset=dataset, table=table)
 
-    def _table(self, file: Path, path: KeyPath, keep: frozenset[str]) -> Table | None:
-        if (file, keep) not in self._tables:
-            self._tables[file, keep] = read_table(file, self._paths.show(file), self._report.findings, keep=keep)
-        table = self._tables[file, keep]
+    def _table(self, file: Path, path: KeyPath) -> Table | None:
+        if file not in self._tables:
+            shown = self._paths.show(file)
+            self._tables[file] = read_table(file, shown, self._report.findings, keep=self._keep)
+        table = self._tables[file]
         if table and not table.rows:
             self._report.error((*path, "source"), f"{table.file} has no rows", "add rows")
         if table:

@@ -2,45 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_llmops.errors import Problem
-from pytest_llmops.records.experiment import RUN, Dataset, GatePolicy, Threshold
+from pytest_llmops.records.experiment import RUN, BaselineSource, Dataset, Price, Threshold
 from pytest_llmops.spec.assemble import ReadEvaluator
+from pytest_llmops.spec.feasible import rows_for_confidence, rows_for_margin, satisfiable, too_fine
 from pytest_llmops.spec.findings import Findings, Reporter
-from pytest_llmops.spec.models import GateBlock
+from pytest_llmops.spec.metrics import has_row_scores
 from pytest_llmops.spec.suggest import count
-from pytest_llmops.spec.thresholds import applicable, satisfiable, too_fine
+from pytest_llmops.spec.thresholds import applicable, problem
 
-
-def read_gate(block: GateBlock | None, datasets: Sequence[Dataset], report: Reporter) -> GatePolicy:
-    """Read the gate's policy; more rows than a dataset has can't be demanded."""
-    if block is None:
-        return GatePolicy()
-    for dataset in datasets:
-        if dataset.rows is not None and dataset.rows < block.min_rows:
-            what = f"demands {count(block.min_rows)}, but dataset '{dataset.name}' has {count(dataset.rows)}"
-            report.error(("llmops", "gate", "min_rows"), what, "lower it or add rows")
-    return GatePolicy(require=block.require, max_failed_rows=block.max_failed_rows, min_rows=block.min_rows)
+_LEAST_ROWS = 10
+"""Rows without which nothing is claimed of a difference."""
 
 
 def check_thresholds(thresholds: Sequence[Threshold], datasets: Sequence[Dataset], findings: Findings) -> None:
-    """Report thresholds that no result can meet, and those that allow no row to miss although they don't say so."""
+    """Report thresholds that no result can meet, and those that allow no row to miss although they don't say so.
+
+    Slices are left out: how many rows each has is not looked at here.
+    """
     for threshold, dataset in applicable(thresholds, datasets):
-        if not dataset.rows:
+        if not dataset.rows or threshold.by:
             continue
-        rows = f"with {count(dataset.rows)} in dataset '{dataset.name}'"
-        rule = threshold.rule.text
-        if threshold.evaluator == RUN and not satisfiable(threshold.rule, threshold.metric, dataset.rows):
-            what = f"{rows}, no result can be '{rule}'"
-            findings.error(Problem(threshold.file, threshold.line, threshold.name, what, "correct the rule"))
-        elif _is_share(threshold) and too_fine(threshold.rule, dataset.rows):
-            what = f"{rows}, a share of rows can only be '{rule}' if no row misses"
-            findings.warn(Problem(threshold.file, threshold.line, threshold.name, what, "add rows or relax the rule"))
+        beginning = f"with {count(dataset.rows)} in dataset '{dataset.name}'"
+        _check_rule(threshold, dataset.rows, beginning, findings)
+        if has_row_scores(threshold.evaluator, threshold.metric):
+            _check_margin(threshold, dataset.rows, beginning, findings)
 
 
-def _is_share(threshold: Threshold) -> bool:
-    return threshold.evaluator != RUN or threshold.metric == "error_rate"
+def _check_rule(threshold: Threshold, rows: int, beginning: str, findings: Findings) -> None:
+    rule, is_share = threshold.rule, has_row_scores(threshold.evaluator, threshold.metric)
+    needed = rows_for_confidence(rule, threshold.confidence) if threshold.confidence and is_share else 0
+    if threshold.evaluator == RUN and not satisfiable(rule, threshold.metric, rows):
+        findings.error(problem(threshold, f"{beginning}, no result can be '{rule.text}'", "correct the rule"))
+    elif threshold.confidence and needed > rows:
+        level = f"{threshold.confidence * 100:g} % confidence"
+        what = f"{beginning}, '{rule.text}' can't be shown at {level} even if every row passes"
+        todo = f"it would need {count(needed)}: add rows, relax the rule, or leave out confidence"
+        findings.error(problem(threshold, what, todo))
+    elif is_share and too_fine(rule, rows):
+        what = f"{beginning}, a share of rows can only be '{rule.text}' if no row misses"
+        findings.warn(problem(threshold, what, "add rows or relax the rule"))
+
+
+def _check_margin(threshold: Threshold, rows: int, beginning: str, findings: Findings) -> None:
+    margin = threshold.margin
+    if margin is None:
+        return
+    if rows < _LEAST_ROWS:
+        what = f"{beginning}, nothing can be claimed of a difference from the baseline: that takes {_LEAST_ROWS} rows"
+        findings.warn(problem(threshold, what, "add rows, or write must_pass or keep_passing"))
+    elif margin == 0:
+        what = "no number of rows can show that nothing at all was lost"
+        findings.warn(problem(threshold, what, "allow a little, or write keep_passing"))
+    elif margin < 1 and rows < rows_for_margin(margin):
+        what = f"{beginning}, a loss of {margin:g} can't be ruled out even if no score changes"
+        todo = f"it would need {count(rows_for_margin(margin))}: add rows, allow more, or write keep_passing"
+        findings.warn(problem(threshold, what, todo))
+
+
+def check_sources(
+    thresholds: Iterable[Threshold],
+    baseline: BaselineSource | None,
+    prices: Mapping[str, Price],
+    findings: Findings,
+) -> None:
+    """Report thresholds that need a baseline, or prices, where there are none."""
+    for threshold in thresholds:
+        if threshold.compares and baseline is None:
+            what, todo = "compares with a baseline, but there is none", "set llmops.baseline or --llmops-baseline"
+            findings.error(problem(threshold, what, todo))
+        if (threshold.evaluator, threshold.metric) == (RUN, "cost") and not prices:
+            what, todo = "nothing tells what tokens cost", "add llmops.prices"
+            findings.error(problem(threshold, what, todo))
 
 
 def check_demanded(evaluators: Iterable[ReadEvaluator], thresholds: Sequence[Threshold], report: Reporter) -> None:

@@ -15,7 +15,7 @@ from pytest_llmops.spec.files import read_text
 from pytest_llmops.spec.findings import Findings
 from pytest_llmops.spec.flows import FlowFacts
 from pytest_llmops.spec.resolve import Paths
-from pytest_llmops.spec.suggest import suggest
+from pytest_llmops.spec.suggest import printable, suggest
 from pytest_llmops.spec.yaml_reader import read_yaml
 
 
@@ -52,7 +52,7 @@ def read_environment(paths: Paths, variables: Variables, findings: Findings, *, 
             values[name] = value
         elif live or not is_secret(name):
             todo = f"set it, {REPLAY}" if is_secret(name) else "set it, or write a value here"
-            findings.error(document.problem((name,), f"the environment variable {name} is not set", todo))
+            findings.error(document.problem((name,), f"the environment variable {printable(name)} is not set", todo))
     return values
 
 
@@ -116,7 +116,7 @@ class _InitReader:
     def problem(self, key: str, what: str, todo: str) -> Problem:
         name = key.rpartition(".")[2]
         before = self._text.partition(json.dumps(name))[0]
-        return Problem(self._file, before.count("\n") + 1, key, what, todo)
+        return Problem(self._file, before.count("\n") + 1, printable(key), what, todo)
 
     def resolved(
         self, content: Mapping[str, Any], variables: Variables, *, live: bool, parent: str = ""
@@ -131,5 +131,5 @@ class _InitReader:
             elif (found := variables.get(variable := key.replace(".", "_").upper())) is not None:
                 yield name, found
             elif live:
-                what = f"needs the environment variable {variable}, which is not set"
+                what = f"needs the environment variable {printable(variable)}, which is not set"
                 self._findings.error(self.problem(key, what, f"set it, {REPLAY}"))

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops.errors import ConfigurationError
-from pytest_llmops.records.experiment import Connection, Dataset, Experiment, Threshold
+from pytest_llmops.records.experiment import Connection, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.spec.assemble import Assembler, ReadEvaluator
+from pytest_llmops.spec.columns import ColumnChecker, needed_columns
 from pytest_llmops.spec.connections import read_connections
-from pytest_llmops.spec.demands import check_demanded, check_thresholds, read_gate
+from pytest_llmops.spec.demands import check_demanded, check_sources, check_thresholds
 from pytest_llmops.spec.dotenv import Variables
 from pytest_llmops.spec.environment import read_environment, read_init, read_variables
 from pytest_llmops.spec.findings import Findings, Reporter
 from pytest_llmops.spec.flows import FlowFacts
+from pytest_llmops.spec.gate import read_baseline, read_gate, read_prices
 from pytest_llmops.spec.models import LLMOpsBlock
+from pytest_llmops.spec.named_rows import check_must_pass, check_one_key, check_quarantine
 from pytest_llmops.spec.positions import KeyPath
 from pytest_llmops.spec.resolve import Paths
 from pytest_llmops.spec.sources import Sources, read_sources
@@ -37,6 +40,7 @@ class Conditions:
     live: bool
     strict: bool
     max_rows: int | None
+    baseline: Path | None
 
 
 def load(file: Path, root: Path, conditions: Conditions) -> Experiment:
@@ -78,6 +82,9 @@ class _Loader:
         evaluators = tuple(assembler.evaluators(block, facts, reads))
         thresholds = self._thresholds(datasets, evaluators)
         gate = read_gate(llmops.gate, datasets, self._report)
+        baseline, prices = read_baseline(llmops, self._conditions.baseline, self._paths.base), read_prices(llmops)
+        check_sources(thresholds, baseline, prices, self._report.findings)
+        self._check_rows(datasets, evaluators, thresholds, gate)
         connections = self._connections(facts, evaluators)
         environment = read_environment(self._paths, self._variables, self._report.findings, live=live)
         with_init = tuple(replace(e.evaluator, init=self._init(e.facts, (*e.path, "flow"))) for e in evaluators)
@@ -98,6 +105,9 @@ class _Loader:
             variants=variants,
             gate=gate,
             thresholds=thresholds,
+            slices=tuple(dict.fromkeys(llmops.slices.by)) if llmops.slices else (),
+            baseline=baseline,
+            prices=prices,
         )
 
     def _assembler(self) -> Assembler:
@@ -114,6 +124,7 @@ class _Loader:
             self._report,
             declared=sources.names("datasets"),
             removed=removed,
+            keep=needed_columns(sources.block),
             max_rows=self._conditions.max_rows,
         )
 
@@ -135,6 +146,20 @@ class _Loader:
         if self._conditions.strict:
             check_demanded(evaluators, thresholds, self._report)
         return thresholds
+
+    def _check_rows(
+        self,
+        datasets: Sequence[Dataset],
+        reads: Sequence[ReadEvaluator],
+        thresholds: Sequence[Threshold],
+        gate: GatePolicy,
+    ) -> None:
+        """Check that the rows and columns that the file names are in the data."""
+        evaluators = [read.evaluator for read in reads]
+        ColumnChecker(datasets, evaluators, self._report).check(self._sources.block, thresholds)
+        check_one_key(reads, self._report)
+        check_must_pass(thresholds, datasets, evaluators, self._report.findings)
+        check_quarantine(gate.quarantine, evaluators, self._report)
 
     def _connections(self, facts: FlowFacts | None, evaluators: Sequence[ReadEvaluator]) -> tuple[Connection, ...]:
         """Read connections, and report those that flows name and nobody defines; replayed answers need none."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_llmops.errors import Problem
+from pytest_llmops.spec.suggest import printable
 
 KeyPath = tuple[str | int, ...]
 
@@ -53,7 +54,7 @@ class Document:
             item = self.get(path[: depth + 1])
             name = item.get("name") if isinstance(item, dict) else None
             part = name if isinstance(name, str) and name else str(part)
-        return part if part.isprintable() else repr(part)
+        return printable(part)
 
     def problem(self, path: KeyPath, what: str, todo: str = "") -> Problem:
         """Describe a problem with the key at a path."""

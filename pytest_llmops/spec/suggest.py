@@ -35,6 +35,11 @@ def short(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
+def printable(name: str) -> str:
+    """Show a name as it is, quoted where it would break the line of a message."""
+    return name if name.isprintable() else repr(name)
+
+
 def count(rows: int) -> str:
     """Say how many rows there are."""
     return "1 row" if rows == 1 else f"{rows} rows"

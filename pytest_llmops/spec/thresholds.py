@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from pytest_llmops.errors import Problem
 from pytest_llmops.records.experiment import RUN, RUN_METRICS, Dataset, Threshold
-from pytest_llmops.rules import Rule, parse_rule
+from pytest_llmops.rules import parse_rule
 from pytest_llmops.spec.findings import Reporter
-from pytest_llmops.spec.models import EvaluatorBlock, ExperimentBlock, ThresholdBlock
+from pytest_llmops.spec.metrics import default_better, misfits
+from pytest_llmops.spec.models import EvaluatorBlock, ExperimentBlock
+from pytest_llmops.spec.models_gate import SliceThresholdBlock, ThresholdBlock
 from pytest_llmops.spec.positions import KeyPath
-from pytest_llmops.spec.suggest import suggest
+from pytest_llmops.spec.suggest import printable, suggest
 
-_LATER = ("latency", "cost", "duration")
-
-_Written = Mapping[str, str | ThresholdBlock] | None
-_Key = tuple[str, str, str | None]
+_Demand = str | SliceThresholdBlock
+_Key = tuple[str, str, str | None, str | None]
 
 
 class ThresholdReader:
@@ -28,7 +30,7 @@ class ThresholdReader:
         """Resolve by precedence: overlay's ``llmops``, evaluator's dataset, evaluator, ``llmops`` of the base file.
 
         Where a metric has thresholds for single datasets and one for all, the one of the dataset goes first.
-        ``overlaid`` are those keys of ``llmops.thresholds`` that the overlay sets.
+        ``overlaid`` are those keys of ``llmops.thresholds`` that the overlay sets. Those of slices come last.
         """
         everywhere = list(self._of_llmops(block))
         chosen: dict[_Key, Threshold] = {_key(threshold): threshold for _, threshold in everywhere}
@@ -39,7 +41,7 @@ class ThresholdReader:
             if written in overlaid:
                 chosen = {k: t for k, t in chosen.items() if k[:2] != (winner.evaluator, winner.metric)}
                 chosen[_key(winner)] = winner
-        return tuple(chosen.values())
+        return (*chosen.values(), *self._of_slices(block, {threshold.name for threshold in chosen.values()}))
 
     def _of_llmops(self, block: ExperimentBlock) -> Iterator[tuple[str, Threshold]]:
         written = block.llmops.thresholds if block.llmops else None
@@ -47,7 +49,25 @@ class ThresholdReader:
             path = ("llmops", "thresholds", key)
             split = self._split(key, path)
             if split:
-                yield key, self._threshold(*split, None, value, path)
+                yield key, self._threshold(*split, value, path)
+
+    def _of_slices(self, block: ExperimentBlock, taken: set[str]) -> Iterator[Threshold]:
+        """Read a threshold for each metric and column. Its name, with the column's, must be no other's."""
+        slices = block.llmops.slices if block.llmops else None
+        if slices is None:
+            return
+        for key, value in (slices.thresholds or {}).items():
+            path = ("llmops", "slices", "thresholds", key)
+            metric = self._split(key, path)
+            if metric is None:
+                continue
+            for column in dict.fromkeys(slices.by):
+                threshold = self._threshold(*metric, value, path, by=column)
+                if threshold.name in taken:
+                    what = f"another threshold is named {threshold.name!r} too"
+                    self._report.error(path, what, "rename the metric or the column")
+                taken.add(threshold.name)
+                yield threshold
 
     def _split(self, key: str, path: KeyPath) -> tuple[str, str] | None:
         """Split ``evaluator.metric``; names may have dots themselves, so the longest that fits is meant."""
@@ -61,17 +81,11 @@ class ThresholdReader:
             return None
         name = max(fitting, key=len)
         metric = key[len(name) + 1 :]
-        return (name, metric) if name != RUN or self._known_of_run(metric, path) else None
-
-    def _known_of_run(self, metric: str, path: KeyPath) -> bool:
-        if metric in RUN_METRICS:
-            return True
-        if metric.startswith(_LATER):
-            self._report.error(path, "not supported yet", "remove it")
-        else:
+        if name == RUN and metric not in RUN_METRICS:
             todo = suggest(metric, RUN_METRICS, "metrics of a run")
             self._report.error(path, f"a run has no metric {metric!r}", todo)
-        return False
+            return None
+        return name, metric
 
     def _of_evaluator(self, evaluator: EvaluatorBlock, path: KeyPath) -> Iterator[Threshold]:
         yield from self._of_block(evaluator.name, None, evaluator.thresholds, path)
@@ -79,49 +93,64 @@ class ThresholdReader:
             run_dataset = dataset.reference or dataset.name
             yield from self._of_block(evaluator.name, run_dataset, dataset.thresholds, (*path, "datasets", index))
 
-    def _of_block(self, evaluator: str, dataset: str | None, written: _Written, path: KeyPath) -> Iterator[Threshold]:
+    def _of_block(
+        self, evaluator: str, dataset: str | None, written: Mapping[str, _Demand] | None, path: KeyPath
+    ) -> Iterator[Threshold]:
         for metric, value in (written or {}).items():
-            yield self._threshold(evaluator, metric, dataset, value, (*path, "thresholds", metric))
+            threshold = self._threshold(evaluator, metric, value, (*path, "thresholds", metric))
+            yield replace(threshold, dataset=dataset)
 
     def _threshold(
-        self, evaluator: str, metric: str, dataset: str | None, value: str | ThresholdBlock, path: KeyPath
+        self, evaluator: str, metric: str, value: _Demand, path: KeyPath, *, by: str | None = None
     ) -> Threshold:
         place = self._report.document.place(path)
-        return Threshold(
+        rule = parse_rule(value) if isinstance(value, str) else value.rule
+        threshold = Threshold(
             evaluator=evaluator,
             metric=metric,
-            rule=parse_rule({"min": value.min, "max": value.max} if isinstance(value, ThresholdBlock) else value),
-            severity=value.severity if isinstance(value, ThresholdBlock) else "fail",
-            dataset=dataset,
+            rule=rule,
+            severity="fail" if isinstance(value, str) else value.severity,
+            better=default_better(evaluator, metric, rule),
+            by=by,
             file=place.file,
             line=place.line,
+        )
+        if isinstance(value, ThresholdBlock):
+            threshold = self._with_demands(threshold, value, path)
+        for what, todo in misfits(threshold):
+            self._report.error(path, what, todo)
+        return threshold
+
+    def _with_demands(self, threshold: Threshold, block: ThresholdBlock, path: KeyPath) -> Threshold:
+        better = block.better or threshold.better
+        if block.max_drop is not None and better == "lower":
+            what = "max_drop guards against drops, but lower is better here"
+            self._report.error((*path, "max_drop"), what, "write margin")
+        return replace(
+            threshold,
+            confidence=block.confidence,
+            margin=block.margin if block.max_drop is None else block.max_drop,
+            better=better,
+            must_pass=tuple(dict.fromkeys(block.must_pass or ())),
+            keep_passing=block.keep_passing,
+            pass_mark=block.pass_mark,
         )
 
 
 def _key(threshold: Threshold) -> _Key:
-    return threshold.evaluator, threshold.metric, threshold.dataset
+    return threshold.evaluator, threshold.metric, threshold.dataset, threshold.by
 
 
 def applicable(thresholds: Sequence[Threshold], datasets: Sequence[Dataset]) -> Iterator[tuple[Threshold, Dataset]]:
     """Pair each threshold with the run datasets that it applies to."""
     chosen = {_key(threshold): threshold for threshold in thresholds}
-    for evaluator, metric in dict.fromkeys((t.evaluator, t.metric) for t in thresholds):
+    for evaluator, metric, by in dict.fromkeys((t.evaluator, t.metric, t.by) for t in thresholds):
         for dataset in datasets:
-            threshold = chosen.get((evaluator, metric, dataset.name)) or chosen.get((evaluator, metric, None))
-            if threshold:
+            own, for_all = (chosen.get((evaluator, metric, name, by)) for name in (dataset.name, None))
+            if threshold := own or for_all:
                 yield threshold, dataset
 
 
-def satisfiable(rule: Rule, metric: str, rows: int) -> bool:
-    """Tell whether a run of so many rows can have a value of a ``run`` metric that the rule accepts."""
-    if metric == "error_rate":
-        return any(rule.accepts(failed / rows) for failed in range(rows + 1))
-    if metric == "rows":
-        return any(rule.accepts(done) for done in range(rows + 1))
-    return rule.high > 0 or rule.accepts(0)
-
-
-def too_fine(rule: Rule, rows: int) -> bool:
-    """Tell whether, as a share of rows, the bound is nearer to 0 or 1 than one row is: no row may then miss."""
-    step = 1 / rows - 1e-9  # 1 - 0.8 is a little less than 1 / 5
-    return 0 < 1 - rule.low < step or 0 < rule.high < step
+def problem(threshold: Threshold, what: str, todo: str) -> Problem:
+    """Describe a problem with a threshold."""
+    return Problem(threshold.file, threshold.line, printable(threshold.name), what, todo)

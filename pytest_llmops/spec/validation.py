@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_llmops.spec.findings import Findings
-from pytest_llmops.spec.models import SHAPES, ExperimentBlock
+from pytest_llmops.spec.models import ExperimentBlock
+from pytest_llmops.spec.models_gate import ThresholdBlock
 from pytest_llmops.spec.positions import Document, KeyPath
 from pytest_llmops.spec.schema import json_schema
+from pytest_llmops.spec.shapes import SHAPES
 from pytest_llmops.spec.suggest import describe, suggest
 
 _EXPECTED = {
@@ -23,17 +25,22 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
     "int_type": "a whole number",
     "float_type": "a number",
+    "bool_type": "true or false",
 }
 _MESSAGES = {
     "not_yet": "not supported yet; remove it",
     "not_plain": "{message}; put it in quotes if it is text",
     "value_error": "{error}",
     "literal_error": "{value!r} is not a choice; write {expected}",
-    "greater_than_equal": "{value} is too small; write {ge} or more",
+    "greater_than_equal": "{value} is too small; write {ge:g} or more",
+    "greater_than": "{value} is too small; write more than {gt}",
+    "less_than": "{value} is too large; write less than {lt:g}",
+    "finite_number": "{value} is not a finite number; correct it",
     "string_too_short": "is empty; give it a value or remove it",
     "too_short": "is empty; give it a value or remove it",
     "string_pattern_mismatch": "{value!r} can't be part of test and file names; use letters, digits, '_', '-', '.'",
 }
+_SLICE_THRESHOLDS: KeyPath = ("llmops", "slices", "thresholds")
 _RUN_DATASET_REFERENCE = "remove it: only a dataset of an evaluator refers to another one"
 
 
@@ -96,6 +103,8 @@ def _explain(mistake: ErrorDetails, path: KeyPath) -> tuple[str, str]:
 def _explain_unknown(path: KeyPath) -> tuple[str, str]:
     if path[0] == "datasets" and path[-1] == "reference":
         return "not a key of a run's dataset", _RUN_DATASET_REFERENCE
+    if path[:3] == _SLICE_THRESHOLDS and path[-1] in ThresholdBlock.model_fields:
+        return "not a key of a threshold for slices", "remove it: slices only have min, max and severity"
     return "unknown key", suggest(str(path[-1]), _known_keys(path[:-1]), "known keys")
 
 

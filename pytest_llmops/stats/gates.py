@@ -6,69 +6,44 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from pytest_llmops.records.experiment import RUN, GatePolicy, Require, Threshold
-from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, Verdict
+from pytest_llmops.records.estimates import Comparison
+from pytest_llmops.records.experiment import RUN, Experiment, Require, Threshold
+from pytest_llmops.records.gate import CellResult, GateResult, Verdict
 from pytest_llmops.records.report import Decision
-from pytest_llmops.records.run import RunResult, Variant, earliest
-from pytest_llmops.stats.integrity import evaluation_problems, metric_value, row_errors, run_problems
-from pytest_llmops.stats.rows import worst_rows
+from pytest_llmops.records.run import Variant, earliest
+from pytest_llmops.stats.against_baseline import Contrast, record
+from pytest_llmops.stats.findings import findings, interval, percent
+from pytest_llmops.stats.integrity import evaluation_problems, row_errors, run_problems
+from pytest_llmops.stats.measuring import Measurement
+from pytest_llmops.stats.slices import worst_slices
+
+_GRAVITY: Sequence[Verdict] = ("PASS", "INCONCLUSIVE", "FAIL", "ERROR")
 
 
-def judge(result: CellResult, demand: Demand, policy: GatePolicy, *, blocking: bool = True) -> GateResult:
-    """Decide on one demand. ``blocking`` is false where the cell's variant is not required to pass."""
-    if demand.threshold is not None:
-        return judge_metric(result, demand.threshold, policy, blocking=blocking)
-    return judge_run(result, policy) if demand.name == RUN else report_evaluator(result, demand.name, policy)
-
-
-def judge_run(result: CellResult, policy: GatePolicy) -> GateResult:
-    """Decide on the integrity of a cell's run."""
+def judge_run(result: CellResult, experiment: Experiment) -> GateResult:
+    """Decide on the integrity of a cell's run, all repeats of it included."""
     run = result.run
-    problems = run_problems(result, policy)
+    problems = run_problems(result, experiment.gate)
     failed = f", {len(run.failed)} failed" if run.failed else ""
+    times = f", {len(result.executions)} times" if result.repeats else ""
     return GateResult(
         experiment=result.cell.experiment,
         cell=result.cell.id,
         name=RUN,
         verdict="ERROR" if problems else "PASS",
         n=len(run.rows),
-        reason="; ".join(problems) or f"{len(run.rows)} rows ran{failed}",
+        reason="; ".join(problems) or f"{len(run.rows)} rows ran{times}{failed}",
         details=tuple(row_errors(run.failed)[1:6]) if problems else (),
-        recorded=run.oldest,
+        recorded=earliest(*(execution.run.oldest for execution in result.executions)),
     )
 
 
-def judge_metric(result: CellResult, threshold: Threshold, policy: GatePolicy, *, blocking: bool) -> GateResult:
-    """Decide on one metric of a cell, an evaluator's or the run's own."""
-    value, n, problems, evaluation = _measure(result, threshold, policy)
-    verdict: Verdict = "ERROR"
-    details: tuple[str, ...] = ()
-    reason = "; ".join(problems)
-    if value is not None and not problems:
-        passed = threshold.rule.accepts(value)
-        verdict = "PASS" if passed else "FAIL"
-        reason = _reason(value, threshold, evaluation)
-        if evaluation is not None and not passed:
-            details = worst_rows(result, evaluation, threshold.metric, value, threshold.rule)
-    return GateResult(
-        experiment=result.cell.experiment,
-        cell=result.cell.id,
-        name=threshold.name,
-        verdict=verdict,
-        value=value,
-        rule=threshold.rule.text,
-        n=n,
-        blocking=blocking and threshold.severity == "fail",
-        reason=reason,
-        details=details,
-        recorded=earliest(result.run.oldest, evaluation.result.oldest if evaluation else None),
-    )
-
-
-def report_evaluator(result: CellResult, evaluator: str, policy: GatePolicy) -> GateResult:
+def report_evaluator(result: CellResult, evaluator: str, experiment: Experiment) -> GateResult:
     """Report an evaluator that has no thresholds: only what broke can fail it."""
     evaluation = result.evaluations[evaluator]
-    problems = run_problems(result, policy) or evaluation_problems(evaluation, policy)
+    problems = run_problems(result, experiment.gate)
+    for execution in result.executions:
+        problems = problems or evaluation_problems(execution.evaluations[evaluator], experiment.gate)
     metrics = evaluation.result.metrics
     shown = ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()) or "no metric was logged"
     return GateResult(
@@ -79,8 +54,74 @@ def report_evaluator(result: CellResult, evaluator: str, policy: GatePolicy) -> 
         n=len(evaluation.result.completed),
         blocking=False,
         reason="; ".join(problems) or f"no thresholds, reported only: {shown}",
-        recorded=earliest(result.run.oldest, evaluation.result.oldest),
+        recorded=_oldest(result, evaluator),
     )
+
+
+def judge_metric(
+    result: CellResult,
+    threshold: Threshold,
+    experiment: Experiment,
+    measured: Measurement,
+    *,
+    blocking: bool = True,
+    found: Contrast | str | None = None,
+    p_value: float | None = None,
+) -> GateResult:
+    """Decide on one metric of a cell, an evaluator's or the run's own, as it was measured.
+
+    ``found`` is the contrast with the baseline, or why there is none, where the threshold compares. ``p_value`` is
+    that of the contrast after correction for its family.
+    """
+    parts = list(findings(result, threshold, experiment, measured, found=found, p_value=p_value))
+    worst = max(parts, key=lambda finding: _GRAVITY.index(finding.verdict))
+    slices = worst_slices(result, measured.scores, threshold, experiment)
+    gate = GateResult(
+        experiment=result.cell.experiment,
+        cell=result.cell.id,
+        name=threshold.name,
+        verdict=worst.verdict,
+        value=measured.value,
+        rule=_rule_text(threshold),
+        n=measured.n,
+        blocking=blocking and threshold.severity == "fail",
+        reason="; ".join(finding.reason for finding in parts if finding.reason),
+        details=tuple(line for finding in parts for line in finding.details),
+        recorded=_oldest(result, threshold.evaluator),
+        margin=threshold.margin,
+        comparison=_comparison(found, threshold, p_value),
+        slices=slices,
+        on_inconclusive=experiment.gate.on_inconclusive,
+        weak=worst.verdict == "PASS" and any(part.weak for part in parts),
+    )
+    if threshold.by and slices:
+        weakest = slices[0]
+        return replace(gate, value=weakest.score, n=weakest.n, interval=weakest.interval)
+    return replace(gate, interval=interval(result, experiment, measured))
+
+
+def _comparison(found: Contrast | str | None, threshold: Threshold, p_value: float | None) -> Comparison | None:
+    return record(found, threshold, p_value) if isinstance(found, Contrast) else None
+
+
+def _rule_text(threshold: Threshold) -> str:
+    confident = f" at {percent(threshold.confidence)} confidence" if threshold.confidence is not None else ""
+    parts = [threshold.rule.text + confident]
+    if threshold.margin is not None:
+        parts.append(f"at most {threshold.margin:g} worse")
+    if threshold.must_pass:
+        parts.append(f"{len(threshold.must_pass)} rows must pass")
+    if threshold.keep_passing:
+        parts.append("no row that passed may fail")
+    return ", ".join(part for part in parts if part)
+
+
+def _oldest(result: CellResult, evaluator: str) -> float | None:
+    times = []
+    for execution in result.executions:
+        evaluation = execution.evaluations.get(evaluator)
+        times += [execution.run.oldest, evaluation.result.oldest if evaluation else None]
+    return earliest(*times)
 
 
 def decide(gates: Sequence[GateResult], obstacles: Iterable[str] = ()) -> Decision:
@@ -112,42 +153,6 @@ def required_variants(
         passing = (name for name in everything if not any(gate.closes_gate() for gate in gates_of(name)))
         return frozenset(passing) or everything
     return everything
-
-
-def _measure(
-    result: CellResult, threshold: Threshold, policy: GatePolicy
-) -> tuple[float | None, int, list[str], Evaluation | None]:
-    """Find a metric's value and the rows it rests on, with all that speaks against trusting it."""
-    if threshold.evaluator == RUN:
-        # A limit on failed rows is what run.error_rate exists for: failed rows alone don't make it an error.
-        problems = run_problems(result, replace(policy, max_failed_rows=len(result.run.rows)))
-        value = None if problems else _run_metric(result.run, threshold.metric)
-        return value, len(result.run.rows), problems, None
-    problems = run_problems(result, policy)
-    evaluation = result.evaluations.get(threshold.evaluator)
-    if evaluation is None:
-        missing = f"evaluator '{threshold.evaluator}' did not run for dataset '{result.cell.dataset}'"
-        return None, 0, problems or [missing], None
-    problems = problems or evaluation_problems(evaluation, policy)
-    value, why = metric_value(evaluation.result, threshold.metric)
-    return value, len(evaluation.result.completed), problems or [why] * bool(why), evaluation
-
-
-def _run_metric(run: RunResult, metric: str) -> float | None:
-    if metric == "error_rate":
-        return len(run.failed) / len(run.rows)
-    if metric == "rows":
-        return float(len(run.rows))
-    kind = metric.removesuffix("_tokens")
-    return float(sum(getattr(row.tokens, kind) for row in run.rows))
-
-
-def _reason(value: float, threshold: Threshold, evaluation: Evaluation | None) -> str:
-    """Say what the numbers do not: rows that are missing from the metric within what the policy allows."""
-    if evaluation is None:
-        return ""
-    unscored = evaluation.expected_rows - len(evaluation.result.completed)
-    return f"{unscored} of {evaluation.expected_rows} rows failed and are not in it" if unscored > 0 else ""
 
 
 def _number(value: object) -> str:

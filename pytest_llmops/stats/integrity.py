@@ -20,13 +20,20 @@ _SHOWN_ROWS = 5
 
 
 def run_problems(result: CellResult, policy: GatePolicy) -> list[str]:
-    """Check the run of a cell: it finished, every dataset row is there once, few enough failed."""
-    run = result.run
+    """Check every run of a cell: it finished, every dataset row is there once, few enough failed."""
+    problems = []
+    for number, execution in enumerate(result.executions):
+        where = f"repeat {number}: " if number else ""
+        problems += [where + problem for problem in _run_problems(execution.run, result.expected_rows, policy)]
+    return problems
+
+
+def _run_problems(run: RunResult, expected_rows: int | None, policy: GatePolicy) -> list[str]:
     if run.status == "Failed":
         return [f"the run failed: {run.error}"]
     problems = _miss_problems(run)
-    if result.expected_rows is not None and len(run.rows) != result.expected_rows:
-        problems.append(f"{len(run.rows)} rows came back of {result.expected_rows} in the dataset")
+    if expected_rows is not None and len(run.rows) != expected_rows:
+        problems.append(f"{len(run.rows)} rows came back of {expected_rows} in the dataset")
     if repeated := [number for number, times in Counter(row.line_number for row in run.rows).items() if times > 1]:
         problems.append(f"line numbers {repeated} came back more than once")
     if len(run.rows) < policy.min_rows:

@@ -1,75 +1,45 @@
-"""Which rows a metric comes from: the per-row scores behind it, and the rows that pulled it down."""
+"""The rows that pulled a metric out of its range, described for people."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_llmops.records.gate import CellResult, Evaluation
 from pytest_llmops.records.run import Row
 from pytest_llmops.rules import Rule
+from pytest_llmops.stats.measuring import Measurement
 
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 72
-_TOLERANCE = 1e-6
 
 
-def row_score(rows: Sequence[Row], metric: str, value: float) -> str | None:
-    """Find the output of an evaluation flow whose mean over the rows is the metric.
-
-    An output of the metric's own name comes first. Returns None where no output reproduces the value: then no row can
-    honestly be named as the cause.
-    """
-    names = sorted(_numeric_outputs(rows), key=lambda name: (name != metric, name))
-    return next((name for name in names if math.isclose(_mean(rows, name), value, abs_tol=_TOLERANCE)), None)
-
-
-def worst_rows(result: CellResult, evaluation: Evaluation, metric: str, value: float, rule: Rule) -> tuple[str, ...]:
+def worst_rows(result: CellResult, evaluation: Evaluation, measured: Measurement, rule: Rule) -> Iterator[str]:
     """Describe the rows that pulled a metric out of its range, the worst first: score, output, gold, inputs."""
-    rows = evaluation.result.completed
-    score = row_score(rows, metric, value)
-    if score is None:
-        return (f"no output of '{evaluation.evaluator}' has {metric} as its mean: the rows behind it are not known",)
-    too_low = value < rule.low or math.isinf(rule.high)
+    value, scores = measured.value or 0.0, measured.scores
+    too_low = value < rule.low or (rule.low_open and value == rule.low)
     bound = max if too_low else min
-    best = bound(_number(row, score) for row in rows)
-    worst = sorted(rows, key=lambda row: (_number(row, score) if too_low else -_number(row, score), row.line_number))
-    worst = [row for row in worst if _number(row, score) != best]
+    best = bound(scores.values())
+    worst = [number for number, score in scores.items() if score != best]
+    worst.sort(key=lambda number: (scores[number] if too_low else -scores[number], number))
+    evaluated = {row.line_number: row for row in evaluation.result.rows}
     inputs = {row.line_number: row.inputs for row in result.run.rows}
-    lines = [_describe(row, score, inputs.get(row.line_number, {})) for row in worst[:_SHOWN_ROWS]]
+    for number in worst[:_SHOWN_ROWS]:
+        described = _describe(evaluated.get(number), inputs.get(number, {}))
+        yield f"row {number}: {measured.output} {scores[number]:g}  {described}"
     if len(worst) > _SHOWN_ROWS:
-        rest = ", ".join(str(row.line_number) for row in worst[_SHOWN_ROWS:])
-        lines.append(f"and {len(worst) - _SHOWN_ROWS} more rows: {rest}")
-    return tuple(lines)
+        rest = ", ".join(map(str, worst[_SHOWN_ROWS:]))
+        yield f"and {len(worst) - _SHOWN_ROWS} more rows: {rest}"
 
 
-def _describe(row: Row, score: str, run_inputs: Mapping[str, Any]) -> str:
-    evaluated = {name: item for name, item in row.inputs.items() if name != "line_number"}
-    source = {name: item for name, item in run_inputs.items() if name != "line_number" and name not in evaluated}
-    parts = [f"{name}={_short(item)}" for name, item in {**evaluated, **source}.items()]
-    return f"row {row.line_number}: {score} {_number(row, score):g}  " + "  ".join(parts)
-
-
-def _numeric_outputs(rows: Sequence[Row]) -> list[str]:
-    if not rows:
-        return []
-    return [name for name in rows[0].output or {} if all(_is_number((row.output or {}).get(name)) for row in rows)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _number(row: Row, name: str) -> float:
-    return float((row.output or {})[name])
-
-
-def _mean(rows: Sequence[Row], name: str) -> float:
-    return math.fsum(_number(row, name) for row in rows) / len(rows)
-
-
-def _short(value: Any) -> str:
+def short(value: object) -> str:
+    """Write a value as JSON, cut to what fits beside others on a line."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _describe(row: Row | None, run_inputs: Mapping[str, Any]) -> str:
+    evaluated = {name: item for name, item in (row.inputs if row else {}).items() if name != "line_number"}
+    source = {name: item for name, item in run_inputs.items() if name != "line_number" and name not in evaluated}
+    return "  ".join(f"{name}={short(item)}" for name, item in {**evaluated, **source}.items())

@@ -13,6 +13,7 @@ SLOW = {
     "how-to/write-python-tests.md",
     "how-to/bring-a-template-project.md",
     "how-to/choose-variants.md",
+    "how-to/compare-with-a-baseline.md",
     "how-to/record-llm-answers.md",
     "how-to/reuse-results.md",
 }

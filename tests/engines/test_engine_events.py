@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from pytest_llmops.secrets import redact
 def test_an_outcome_comes_back_as_it_was() -> None:
     tokens = Tokens(prompt=1, completion=2, total=3)
     row = Row(line_number=3, inputs={"q": "ä"}, output={"a": [1, "\ud800"]}, duration=0.5, tokens=tokens)
+    row = replace(row, usage={"m": tokens}, uncounted=1)
     reads = Reads(files={"../x.py": "ab", "gone": None}, variables={"MODEL": None})
     for outcome in (Outcome(row=row), Outcome(row=row, aggregation="[1]"), Outcome(row=row, aggregation=None)):
         event = events.decode(events.finished(outcome, reads))

@@ -49,7 +49,8 @@ def test_prompt_and_llm_nodes_with_tokens(run: Run, llm_stub: LLMStub) -> None:
         {"answer": "echo: Question: a?", "prompt": "Question: a?"},
         {"answer": "echo: Question: b?", "prompt": "Question: b?"},
     ]
-    assert {row.tokens for row in result.rows} == {Tokens(prompt=11, completion=7, total=18)}
+    used = Tokens(prompt=11, completion=7, total=18)
+    assert [(row.tokens, row.usage) for row in result.rows] == [(used, {"tiny": used})] * 2
     assert result.llm_calls == 2
     path, headers, body = llm_stub.requests[0]
     assert (path, headers["authorization"]) == ("/v1/chat/completions", "Bearer key-of-test")
@@ -75,7 +76,7 @@ def test_prompty_finds_its_connection(run: Run, llm_stub: LLMStub) -> None:
     result = run("prompty/ask.prompty", data=QUESTIONS[:1], connections=(openai(llm_stub),))
     assert only_output(result) == {"output": "echo: a?"}
     assert result.rows[0].inputs == {"question": "a?", "tone": "kind"}
-    assert result.rows[0].tokens == Tokens(prompt=11, completion=7, total=18)
+    assert result.rows[0].usage == {"tiny": Tokens(prompt=11, completion=7, total=18)}
     _, _, body = llm_stub.requests[0]
     assert body["messages"] == [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "a?"}]
 
@@ -90,7 +91,7 @@ def test_model_configuration_of_a_flex_class_finds_its_connection(run: Run, llm_
     init = {"model_config": {"connection": "llm", "model": "tiny"}}
     result = run("flex_model", data=QUESTIONS[:1], connections=(openai(llm_stub),), variant=Variant(init=init))
     assert only_output(result) == {"answer": "echo: a?"}
-    assert result.rows[0].tokens == Tokens(prompt=11, completion=7, total=18)
+    assert result.rows[0].usage == {"tiny": Tokens(prompt=11, completion=7, total=18)}
 
 
 def test_client_of_promptflow_finds_connections(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ledger_case import Engine, lines_of, upper, write_request
 from pytest_llmops.ledger import Info, Ledger, digest_of
 from pytest_llmops.ledger.data import LineKeys
 from pytest_llmops.ledger.exact import exact
+from pytest_llmops.ledger.outcomes import Kept, decode
 from pytest_llmops.records.experiment import Flow
 from pytest_llmops.records.run import (
     LLM,
@@ -27,6 +29,7 @@ from pytest_llmops.records.run import (
     Row,
     RunRequest,
     RunResult,
+    Tokens,
 )
 
 Ledgers = Callable[..., Ledger]
@@ -59,8 +62,16 @@ def test_a_run_comes_back_as_it_was(open_ledger: Ledgers, request_of: Requests) 
         assert other.recorded is not None
         assert before <= other.recorded <= again.recorded
         assert (one.line_number, one.inputs, one.output) == (other.line_number, other.inputs, other.output)
-        assert (one.tokens, one.duration, one.error) == (other.tokens, other.duration, other.error)
+        assert (one.tokens, one.usage, one.uncounted) == (other.tokens, other.usage, other.uncounted)
+        assert (one.duration, one.error) == (other.duration, other.error)
     assert len(again.reused) == 3
+
+
+def test_an_outcome_from_before_models_were_noted_has_tokens_of_no_model() -> None:
+    content = {"inputs": {}, "output": {"x": 1}, "duration": 0.5, "tokens": [2, 1, 3], "aggregation": ""}
+    row = decode(Kept(id=1, key="k", reads="", recorded=1.0, content=json.dumps(content)), 4, begun=2.0).row
+    tokens = Tokens(prompt=2, completion=1, total=3)
+    assert row == Row(line_number=4, inputs={}, output={"x": 1}, duration=0.5, tokens=tokens, recorded=1.0)
 
 
 def test_new_rows_are_all_that_runs(open_ledger: Ledgers, request_of: Requests) -> None:

@@ -26,7 +26,8 @@ def test_the_page_has_our_columns_and_details(project: Project) -> None:
     tests = page_data(project)
     (failed,) = tests["evals/shouting/experiment.yaml::compare.accuracy[shout-words-default]"]
     cells = [re.sub(r"<[^>]*>", "", cell) for cell in failed["resultsTableRow"]]
-    assert cells[2:7] == ["shout-words-default", "compare.accuracy", "0.75", "&gt;= 0.9", "4"]
+    assert cells[2:5] == ["shout-words-default", "compare.accuracy", "FAIL"]
+    assert cells[5:10] == ["0.75", "0.30 to 0.95", "&gt;= 0.9", "", "4"]
     assert failed["log"].startswith("<p><strong>FAIL compare.accuracy[shout-words-default]: 0.75, required")
     assert HOSTILE not in failed["log"]
     assert "&lt;img src=x onerror=alert(1)&gt;" in failed["log"]

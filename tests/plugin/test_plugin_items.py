@@ -31,7 +31,7 @@ def test_a_missed_threshold_fails_its_item_and_names_the_rows(project: Project) 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
         [
-            f"FAIL compare.accuracy[[]{CELL}]: 0.75, required >= 0.9 (n = 4)",
+            f"FAIL compare.accuracy[[]{CELL}]: 0.75, required >= 0.9 (n = 4, 95 % CI 0.30 to 0.95)",
             '*row 3: correct 0  answer="FOUR!"  gold="4"*word="four"*',
             "gate: closed*",
         ]

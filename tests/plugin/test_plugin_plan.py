@@ -24,6 +24,12 @@ def planned(project: Project, *arguments: str, code: int = 0) -> list[str]:
     return [AGE.sub("reused, just now", line) for line in lines[starts[0] + 1 : ends[0]]]
 
 
+def runs_of(lines: list[str]) -> list[str]:
+    """The lines of a plan that are about runs."""
+    about_gates = ("  last value  ", " compare.accuracy >= ", "detects: ")
+    return [line for line in lines if not any(text in line for text in about_gates)]
+
+
 def table(run: str, compare: str) -> list[str]:
     return [
         "shouting (evals/shouting/experiment.yaml)",
@@ -54,7 +60,7 @@ def test_nothing_is_executed_or_written(project: Project, monkeypatch: pytest.Mo
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    assert planned(project, "-p", "no:xdist") == NOTHING_KEPT
+    assert runs_of(planned(project, "-p", "no:xdist")) == NOTHING_KEPT
     assert not (project.path / "reports").exists()
     assert not (project.path / ".llmops").exists()
     assert not (project.folder / "calls.txt").exists()
@@ -63,7 +69,7 @@ def test_nothing_is_executed_or_written(project: Project, monkeypatch: pytest.Mo
 def test_what_is_kept_is_reused_and_the_decision_stays(project: Project) -> None:
     project.run().assert_outcomes(passed=2)
     before = (project.path / "reports" / "gate.json").read_bytes()
-    assert planned(project) == ALL_REUSED
+    assert runs_of(planned(project)) == ALL_REUSED
     assert (project.path / "reports" / "gate.json").read_bytes() == before
 
 
@@ -105,7 +111,7 @@ def test_what_the_settings_forbid_to_reuse(project: Project) -> None:
 
 
 def test_calls_of_a_live_run_are_not_known_before(project: Project) -> None:
-    assert planned(project, "--llmops-llm", "live") == [
+    assert runs_of(planned(project, "--llmops-llm", "live")) == [
         *table(
             "   4          ?       ?  runs: never run before",
             "   4          ?       ?  runs: the run that it evaluates does",
@@ -117,7 +123,7 @@ def test_calls_of_a_live_run_are_not_known_before(project: Project) -> None:
 
 @pytest.mark.parametrize("arguments", [("-n", "2"), ("-n", "2", "--dist", "loadfile"), ("--co",), ("-k", "accuracy")])
 def test_with_other_options(project: Project, arguments: tuple[str, ...]) -> None:
-    assert planned(project, *arguments) == NOTHING_KEPT
+    assert runs_of(planned(project, *arguments)) == NOTHING_KEPT
 
 
 def test_only_selected_cells_are_planned(project: Project) -> None:
@@ -133,7 +139,7 @@ def test_only_selected_cells_are_planned(project: Project) -> None:
 
 def test_other_tests_are_not_run(project: Project) -> None:
     (project.path / "evals" / "test_other.py").write_text("def test_other():\n    assert False\n", encoding="utf-8")
-    assert planned(project) == NOTHING_KEPT
+    assert runs_of(planned(project)) == NOTHING_KEPT
 
 
 def test_python_tests_count(project: Project) -> None:
@@ -145,9 +151,11 @@ def test_python_tests_count(project: Project) -> None:
             assert False
         """
     test = project.write("test_cells.py", code)
-    assert planned(project, "-k", "test_cell") == NOTHING_KEPT
+    assert runs_of(planned(project, "-k", "test_cell")) == NOTHING_KEPT
     test.unlink()
-    assert planned(project, "-k", "nothing", code=pytest.ExitCode.NO_TESTS_COLLECTED) == ["no experiment was selected"]
+    assert runs_of(planned(project, "-k", "nothing", code=pytest.ExitCode.NO_TESTS_COLLECTED)) == [
+        "no experiment was selected"
+    ]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--continue-on-collection-errors",)])
@@ -165,3 +173,18 @@ def test_a_torn_ledger_is_said(project: Project) -> None:
     trouble, *lines = planned(project)
     assert re.fullmatch(r"ledger \S*ledger\.db: it is damaged; .*; delete its folder", trouble)
     assert lines[2].endswith("  runs: the ledger can't be read")
+
+
+def test_what_each_gate_can_tell(project: Project) -> None:
+    heads = "  cell                 gate                      n  last value  detects  fails  unsure"
+    note = (
+        "detects: smallest drop failed 4 times in 5; fails, unsure: how often an unchanged flow is, "
+        "were rows drawn anew"
+    )
+    unknown = (
+        "  shout-words-default  compare.accuracy >= 0.75  4           ?        ?      ?          fails 1 in 20 at 0.90"
+    )
+    known = "  shout-words-default  compare.accuracy >= 0.75  4        0.75     0.33   0.26"
+    assert planned(project)[4:7] == [heads, unknown, note]
+    project.run()
+    assert planned(project)[4:7] == [heads, known, note]

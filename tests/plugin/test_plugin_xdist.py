@@ -64,6 +64,8 @@ def test_configuration_errors_exit_with_4_under_xdist(project: Project) -> None:
 def test_a_failed_gate_under_xdist(project: Project) -> None:
     result = project.run("-n", "2", "--llmops-threshold", "compare.accuracy=>= 0.9")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["FAIL compare.accuracy[[]shout-words-default]: 0.75, required >= 0.9 (n = 4)"])
+    result.stdout.fnmatch_lines(
+        ["FAIL compare.accuracy[[]shout-words-default]: 0.75, required >= 0.9 (n = 4, 95 % CI 0.30 to 0.95)"]
+    )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert project.report("gate.json")["reasons"] == ["FAIL compare.accuracy[shout-words-default]"]

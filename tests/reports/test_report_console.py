@@ -5,12 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_samples import CREATED, HOSTILE, cell, cell_result, metric_gate, report, reused, run_gate
+from report_samples import (
+    CREATED,
+    FEW_SHOT,
+    HOSTILE,
+    cell,
+    cell_result,
+    comparison,
+    metric_gate,
+    report,
+    reused,
+    run_gate,
+    unsure_gate,
+)
 
+from pytest_llmops.records.estimates import SliceScore
 from pytest_llmops.records.gate import CellResult, Evaluation, GateResult
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import RunResult, Variant
-from pytest_llmops.reports.console import failure_text, summary_lines
+from pytest_llmops.reports.console import failure_text, inconclusive_lines, summary_lines
 
 
 def test_failure_text() -> None:
@@ -46,9 +59,19 @@ def test_failure_text_says_the_age_of_what_it_rests_on() -> None:
     ]
 
 
+def test_failure_text_of_a_comparison_has_the_rows_that_changed() -> None:
+    assert failure_text(unsure_gate()).splitlines()[1:] == [
+        "the loss may be as large as 0.1537; 4 rows got worse, 2 better",
+        "  worse: row 3: 1 -> 0",
+        "  better: row 5: 0 -> 1",
+        "  slice language=de: 0.25 (n = 4)",
+    ]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_failure_text_is_safe_and_says_the_verdict_first(text: str) -> None:
-    shown = failure_text(metric_gate(verdict="FAIL", reason=text * 99, details=(text, text * 999)))
+    slices = (SliceScore(column=text, value=text * 999, score=0.25, n=4),)
+    shown = failure_text(metric_gate(verdict="FAIL", reason=text * 99, details=(text, text * 999), slices=slices))
     assert shown.startswith("FAIL matcher.exact_match_rate[ner_extract-general-terse]: 0.5, required >= 0.5 (n = 1)\n")
     assert "##vso[" not in shown
     assert "##[" not in shown
@@ -67,6 +90,30 @@ def test_summary() -> None:
         "(FAIL) does not close the gate",
         "reports: reports/summary.md",
         "gate: closed: 1 of 4 gates failed",
+    ]
+
+
+def test_summary_of_gates_that_are_inconclusive() -> None:
+    session = report(run_gate(), unsure_gate(), run_gate(FEW_SHOT), unsure_gate(FEW_SHOT, on_inconclusive="fail"))
+    assert summary_lines(session) == [
+        "ner (evals/ner/experiment.yaml)",
+        "                                                     matcher",
+        "  dataset  variant      run                 exact_match_rate",
+        "                       rows       >= 0.5, at most 0.05 worse",
+        "  general  terse     2 PASS  0.6 [0.45, 0.74] (INCONCLUSIVE)",
+        "  general  few_shot  2 PASS  0.6 [0.45, 0.74] INCONCLUSIVE",
+        "",
+        "reports: reports/summary.md",
+        "1 inconclusive: not enough rows to tell; see summary.md",
+        "gate: closed: 1 of 4 gates inconclusive",
+    ]
+
+
+def test_gates_that_are_inconclusive_line_by_line() -> None:
+    assert inconclusive_lines(report(run_gate(), unsure_gate(), unsure_gate(FEW_SHOT, on_inconclusive="fail"))) == [
+        "evals/ner/experiment.yaml: INCONCLUSIVE matcher.exact_match_rate[ner_extract-general-terse]: 0.6, "
+        "required >= 0.5, at most 0.05 worse, baseline 0.65, delta -0.05 (95 % bound -0.1537) "
+        "(n = 40 common rows, 95 % CI 0.45 to 0.74, p = 0.3438)"
     ]
 
 
@@ -146,8 +193,8 @@ def test_wide_summaries_are_split_into_blocks_with_the_same_labels() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_in_the_summary(text: str) -> None:
-    gate = metric_gate(cell=text, name=text, rule=text)
+    gate = unsure_gate(cell=text, name=text, rule=text, comparison=comparison(name=text, worse=(text,)))
     session = replace(report(gate), experiments={"evals/ner/experiment.yaml": text}, settings={"report-dir": text})
-    for line in summary_lines(session):
+    for line in (*summary_lines(session), *inconclusive_lines(session)):
         assert "##vso[" not in line
         assert not any(ord(character) < 32 for character in line)

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from report_samples import CREATED, EXPERIMENT, cell_result, metric_gate, report, reused, run_gate
+import pytest
+from report_samples import (
+    CREATED,
+    EXPERIMENT,
+    HOSTILE,
+    cell_result,
+    comparison,
+    metric_gate,
+    report,
+    reused,
+    run_gate,
+    unsure_gate,
+)
 
 from pytest_llmops.records.encoding import dumps
+from pytest_llmops.records.estimates import SliceScore
 from pytest_llmops.reports.gate import document
+
+NOTHING_COMPARED = dict.fromkeys(
+    ("interval", "margin", "baseline", "delta", "bound", "p_value", "adjusted_p", "compared")
+)
 
 
 def test_the_whole_document() -> None:
@@ -29,7 +46,10 @@ def test_the_whole_document() -> None:
                 "value": 0.625,
                 "rule": ">= 0.8",
                 "n": 40,
+                "weak": False,
+                **NOTHING_COMPARED,
                 "blocking": True,
+                "closes": True,
                 "reason": f"FAIL {item}: 0.625, required >= 0.8 (n = 40)",
                 "recorded": None,
             },
@@ -40,7 +60,10 @@ def test_the_whole_document() -> None:
                 "value": None,
                 "rule": "",
                 "n": 2,
+                "weak": False,
+                **NOTHING_COMPARED,
                 "blocking": True,
+                "closes": False,
                 "reason": "PASS run[ner_extract-general-terse] (n = 2)",
                 "recorded": None,
             },
@@ -67,3 +90,37 @@ def test_what_is_reused_stands_under_recorded() -> None:
     encoded = document(report(gate, run_gate(), cells=(reused(cell_result()),)))
     assert encoded["recorded"] == {"oldest": "2026-08-30T10:00:00+00:00", "rows": 1, "of": 3}
     assert [line["recorded"] for line in encoded["gates"]] == ["2026-09-01T09:00:00+00:00", None]
+
+
+def test_a_comparison_is_numbers() -> None:
+    (line,) = document(report(unsure_gate(comparison=comparison(n=38, adjusted_p=0.6875), on_inconclusive="fail")))[
+        "gates"
+    ]
+    assert {name: line[name] for name in NOTHING_COMPARED} == {
+        "interval": {"low": 0.4461, "high": 0.7365, "level": 0.95, "method": "Wilson"},
+        "margin": 0.05,
+        "baseline": 0.65,
+        "delta": -0.05,
+        "bound": -0.1537,
+        "p_value": 0.34375,
+        "adjusted_p": 0.6875,
+        "compared": 38,
+    }
+    assert (line["verdict"], line["blocking"], line["closes"]) == ("INCONCLUSIVE", True, True)
+
+
+def test_where_lower_is_better_the_bound_is_the_upper_end() -> None:
+    (line,) = document(report(unsure_gate(comparison=comparison(direction="lower"))))["gates"]
+    assert (line["bound"], line["closes"]) == (0.0537, False)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_neither_rows_nor_slices_are_named(text: str) -> None:
+    rows = dict.fromkeys(("name", "test", "worse", "better", "added", "removed", "changed"), (text,)) | {"name": text}
+    gate = unsure_gate(
+        comparison=comparison(**rows),
+        slices=(SliceScore(column=text, value=text, score=0.25, n=4),),
+        reason=text,
+        details=(text,),
+    )
+    assert document(report(gate)) == document(report(unsure_gate()))

@@ -11,13 +11,14 @@ from ado_junit import NAME_LIMIT, Shown, problems, read
 CONFTEST = """
 import pytest
 from pytest_llmops.reports.console import failure_text
-from report_samples import FEW_SHOT, HOSTILE, metric_gate, run_gate
+from report_samples import FEW_SHOT, HOSTILE, metric_gate, run_gate, unsure_gate
 
 GATES = [
     run_gate(),
     metric_gate(value=0.625, verdict="FAIL", rule=">= 0.8", n=40,
                 reason="2 of 42 rows failed and are not in it", details=HOSTILE[:-1] * 99),
     metric_gate(FEW_SHOT, value=0.75, verdict="FAIL", blocking=False, rule=">= 0.8", n=40),
+    unsure_gate(name="matcher.f1", on_inconclusive="fail", details=HOSTILE[:-1] * 99),
 ]
 
 class Refused(Exception):
@@ -59,12 +60,12 @@ def junit(pytester: pytest.Pytester) -> Path:
     folder.mkdir()
     (folder / "experiment.yaml").touch()
     result = pytester.runpytest("evals", "--junitxml=junit.xml", "-p", "no:llmops")
-    result.assert_outcomes(passed=1, failed=1, xfailed=1)
+    result.assert_outcomes(passed=1, failed=2, xfailed=1)
     return pytester.path / "junit.xml"
 
 
 def test_what_azure_devops_shows(junit: Path) -> None:
-    run, failed, weaker = read(junit)
+    run, failed, weaker, _ = read(junit)
     storage = "evals.ner.experiment.yaml"
     assert run == Shown(title="run[ner_extract-general-terse]", storage=storage, outcome="Passed")
     assert (failed.title, failed.storage) == (f"{METRIC}[ner_extract-general-terse]", storage)
@@ -81,6 +82,14 @@ def test_the_first_500_characters_of_a_failure_carry_the_verdict(junit: Path) ->
     failed = read(junit)[1]
     assert failed.message[:500].splitlines()[:2] == [HEADLINE, "2 of 42 rows failed and are not in it"]
     assert failed.stack_trace.splitlines()[0] == HEADLINE
+    unsure = read(junit)[3]
+    assert unsure.outcome == "Failed"
+    assert unsure.message[:500].splitlines()[:2] == [
+        "INCONCLUSIVE matcher.f1[ner_extract-general-terse]: 0.6, required >= 0.5, at most 0.05 worse, baseline 0.65, "
+        "delta -0.05 (95 % bound -0.1537) "
+        "(n = 40 common rows, 95 % CI 0.45 to 0.74, p = 0.3438)",
+        "the loss may be as large as 0.1537; 4 rows got worse, 2 better",
+    ]
 
 
 def test_the_file_keeps_to_the_schema_and_to_one_history_per_item(junit: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_plan_of_two_experiments() -> None:
             cell="a-b-c", rows=None, file="evals/b/experiment.yaml", experiment="b", reasons=("--llmops-no-cache",)
         ),
     ]
-    assert plan_lines(runs, NOW) == [
+    assert plan_lines(runs, now=NOW) == [
         "ner (evals/ner/experiment.yaml)",
         "  cell                  run      rows  LLM calls  tokens",
         "  ner-general-terse     run         2          0       0  reused, 3 hours old",
@@ -58,7 +58,7 @@ def test_recorded_answers_cost_nothing() -> None:
         planned(asks=False, reasons=("never run before",)),
         planned(name="matcher", asks=False, reused=kept(0.02, calls=2), rows=2),
     ]
-    assert plan_lines(runs, NOW)[2:] == [
+    assert plan_lines(runs, now=NOW)[2:] == [
         "  ner-general-terse  run        20          0       0  runs: never run before",
         "                     matcher     2          0       0  reused, 72 seconds old",
         "",
@@ -69,7 +69,7 @@ def test_recorded_answers_cost_nothing() -> None:
 
 
 def test_all_reused() -> None:
-    assert plan_lines([planned(reused=kept(50, calls=1), rows=2)], NOW)[2:] == [
+    assert plan_lines([planned(reused=kept(50, calls=1), rows=2)], now=NOW)[2:] == [
         "  ner-general-terse  run     2          0       0  reused, 2 days old",
         "",
         "to run: 0 of 1 run, 0 rows",
@@ -80,6 +80,6 @@ def test_all_reused() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names(text: str) -> None:
-    for line in plan_lines([planned(cell=text, name=text, experiment=text, file=text, reasons=(text,))], NOW):
+    for line in plan_lines([planned(cell=text, name=text, experiment=text, file=text, reasons=(text,))], now=NOW):
         assert "##vso[" not in line
         assert not any(ord(character) < 32 for character in line)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_samples import CREATED, HOSTILE, metric_gate, run_gate
+from report_samples import CREATED, HOSTILE, metric_gate, run_gate, unsure_gate
 
 from pytest_llmops.reports.pytest_html import extra_html, header_cells, name_cell, row_cells
 
@@ -17,9 +17,14 @@ import pytest
 from pytest_html import extras
 from pytest_llmops.reports.console import failure_text
 from pytest_llmops.reports.pytest_html import extra_html, header_cells, name_cell, row_cells
-from report_samples import HOSTILE, metric_gate
+from pytest_llmops.records.estimates import SliceScore
+from report_samples import HOSTILE, unsure_gate
 
-GATES = [metric_gate(cell=text, rule=text, verdict="FAIL", reason=text, details=(text,)) for text in HOSTILE[:-1]]
+GATES = [
+    unsure_gate(cell=text, rule=text, verdict="FAIL", reason=text, details=(text,),
+                slices=(SliceScore(column=text, value=text, score=0.25, n=4),))
+    for text in HOSTILE[:-1]
+]
 
 class Refused(Exception):
     pass
@@ -107,38 +112,50 @@ def test_no_hostile_string_reaches_the_page_as_markup(page: dict[str, Any]) -> N
 
 def test_cells_of_a_gate_and_of_another_test(page: dict[str, Any]) -> None:
     first, *_, plain = rows_of(page)
-    assert [Fragment(cell).text for cell in first["resultsTableRow"]][2:7] == [
+    assert [Fragment(cell).text for cell in first["resultsTableRow"]][2:10] == [
         "<img src=x onerror=alert(1)>",
         "matcher.exact_match_rate",
-        "0.5",
+        "FAIL",
+        "0.6",
+        "0.45 to 0.74",
         "<img src=x onerror=alert(1)>",
-        "1",
+        "0.65 (-0.05, 95 % bound -0.1537)",
+        "40",
     ]
-    assert [Fragment(cell).text for cell in plain["resultsTableRow"]][1:7] == ["test_plain.py::test_plain", *[""] * 5]
+    assert [Fragment(cell).text for cell in plain["resultsTableRow"]][1:10] == ["test_plain.py::test_plain", *[""] * 8]
 
 
 def test_details_of_a_gate(page: dict[str, Any]) -> None:
     text = Fragment(rows_of(page)[0]["extras"][0]["content"]).text
-    assert text.endswith("(n = 1)<img src=x onerror=alert(1)><img src=x onerror=alert(1)>")
+    assert text.endswith(
+        "p = 0.3438)<img src=x onerror=alert(1)><img src=x onerror=alert(1)>\n"
+        "slice <img src=x onerror=alert(1)>=<img src=x onerror=alert(1)>: 0.25 (n = 4)"
+    )
 
 
 def test_header_cells() -> None:
     assert header_cells() == [
         '<th class="sortable" data-column-type="cell">Cell</th>',
         '<th class="sortable" data-column-type="metric">Metric</th>',
+        '<th class="sortable" data-column-type="verdict">Verdict</th>',
         "<th>Value</th>",
+        "<th>95 % CI</th>",
         "<th>Rule</th>",
+        "<th>Baseline (delta)</th>",
         "<th>n</th>",
     ]
 
 
 def test_row_cells() -> None:
-    assert row_cells(metric_gate(rule="<= 0.5")) == [
+    assert row_cells(unsure_gate(rule="<= 0.5", margin=None)) == [
         '<td class="col-cell" style="overflow-wrap: anywhere">ner_extract-general-terse</td>',
         '<td class="col-metric" style="overflow-wrap: anywhere">matcher.exact_match_rate</td>',
-        '<td class="col-value" style="overflow-wrap: anywhere">0.5</td>',
+        '<td class="col-verdict" style="white-space: nowrap">INCONCLUSIVE</td>',
+        '<td class="col-value" style="overflow-wrap: anywhere">0.6</td>',
+        '<td class="col-interval" style="white-space: nowrap">0.45 to 0.74</td>',
         '<td class="col-rule" style="overflow-wrap: anywhere">&lt;= 0.5</td>',
-        '<td class="col-n" style="overflow-wrap: anywhere">1</td>',
+        '<td class="col-baseline" style="overflow-wrap: anywhere">0.65 (-0.05, 95 % bound -0.1537)</td>',
+        '<td class="col-n" style="overflow-wrap: anywhere">40</td>',
     ]
     assert len(row_cells(None)) == len(header_cells())
 

@@ -16,7 +16,8 @@ from report_samples import FEW_SHOT, cell_result, metric_gate, report, reused
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.encoding import dumps
-from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult
+from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
+from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult, Repeat
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Tokens, Variant
 from pytest_llmops.reports.results import document, ordered, parse, read
@@ -43,6 +44,27 @@ ROW = st.builds(
     tokens=st.builds(Tokens, prompt=COUNT, completion=COUNT, total=COUNT),
     recorded=st.none() | NUMBER,
 )
+INTERVAL = st.none() | st.builds(Interval, low=NUMBER, high=NUMBER, level=NUMBER, method=TEXT)
+NAMES = st.lists(TEXT, max_size=2).map(tuple)
+COMPARISON = st.builds(
+    Comparison,
+    name=TEXT,
+    value=NUMBER,
+    baseline=NUMBER,
+    delta=NUMBER,
+    n=COUNT,
+    interval=INTERVAL,
+    p_value=st.none() | NUMBER,
+    adjusted_p=st.none() | NUMBER,
+    test=TEXT,
+    direction=st.sampled_from(["higher", "lower"]),
+    worse=NAMES,
+    better=NAMES,
+    added=NAMES,
+    removed=NAMES,
+    changed=NAMES,
+)
+SLICE = st.builds(SliceScore, column=TEXT, value=TEXT, score=NUMBER, n=COUNT, interval=INTERVAL)
 RUN = st.builds(
     RunResult,
     status=st.sampled_from(["Completed", "Failed"]),
@@ -58,14 +80,21 @@ RUN = st.builds(
 VARIANT = st.builds(
     Variant, id=TEXT, nodes=st.dictionaries(TEXT, TEXT), overrides=OBJECT, init=OBJECT, is_default=st.booleans()
 )
+EVALUATIONS = st.dictionaries(
+    TEXT,
+    st.builds(Evaluation, evaluator=TEXT, dataset=TEXT, expected_rows=COUNT, result=RUN, digest=TEXT, of_run=NAMES),
+    max_size=2,
+)
 CELL = st.builds(
     CellResult,
     cell=st.builds(Cell, experiment=TEXT, use_case=TEXT, flow=TEXT, dataset=TEXT, variant=VARIANT),
     run=RUN,
-    evaluations=st.dictionaries(
-        TEXT, st.builds(Evaluation, evaluator=TEXT, dataset=TEXT, expected_rows=COUNT, result=RUN), max_size=2
-    ),
+    evaluations=EVALUATIONS,
     expected_rows=st.none() | COUNT,
+    repeats=st.lists(st.builds(Repeat, run=RUN, evaluations=EVALUATIONS), max_size=1).map(tuple),
+    columns=st.dictionaries(TEXT, NAMES, max_size=2),
+    key=st.none() | TEXT,
+    digest=TEXT,
 )
 GATE = st.builds(
     GateResult,
@@ -80,6 +109,11 @@ GATE = st.builds(
     reason=TEXT,
     details=st.lists(TEXT, max_size=2).map(tuple),
     recorded=st.none() | NUMBER,
+    interval=INTERVAL,
+    margin=st.none() | NUMBER,
+    comparison=st.none() | COMPARISON,
+    slices=st.lists(SLICE, max_size=2).map(tuple),
+    on_inconclusive=st.sampled_from(["warn", "fail"]),
 )
 REPORT = st.builds(
     Report,
@@ -120,13 +154,20 @@ def test_nan_as_a_value_comes_back_and_as_a_logged_metric_is_text() -> None:
 
 def test_order_does_not_depend_on_what_ran_first() -> None:
     rng = random.Random(7)
-    original = replace(report(), decision=Decision(state="closed", reasons=("FAIL b", "FAIL a", "FAIL c")))
+    original = replace(
+        report(),
+        cells=tuple(
+            replace(cell, repeats=(Repeat(run=cell.run, evaluations=cell.evaluations),)) for cell in report().cells
+        ),
+        decision=Decision(state="closed", reasons=("FAIL b", "FAIL a", "FAIL c")),
+    )
 
     def shuffled(items: Any) -> tuple[Any, ...]:
         return tuple(rng.sample(list(items), len(items)))
 
     def mixed(result: CellResult) -> CellResult:
-        return replace(result, run=replace(result.run, rows=shuffled(result.run.rows)))
+        run = replace(result.run, rows=shuffled(result.run.rows))
+        return replace(result, run=run, repeats=(replace(result.repeats[0], run=run),))
 
     for _ in range(5):
         cells = shuffled(tuple(map(mixed, original.cells)))
@@ -169,6 +210,8 @@ def test_rows_keep_what_a_new_decision_needs() -> None:
         "error": None,
         "duration": 0.25,
         "tokens": {"prompt": 10, "completion": 2, "total": 12},
+        "usage": {},
+        "uncounted": 0,
         "recorded": None,
     }
 

@@ -68,7 +68,7 @@ def test_a_session_that_breaks_off_leaves_no_decision(tmp_path: Path, monkeypatc
     def out_of_space(file: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write, "_replace", out_of_space)
+    monkeypatch.setattr(write, "replace_file", out_of_space)
     with pytest.raises(LLMOpsError) as raised:
         write_reports(report(), tmp_path)
     assert str(raised.value) == (

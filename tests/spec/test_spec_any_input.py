@@ -17,7 +17,9 @@ from pytest_llmops.errors import ConfigurationError, Problem
 KEYS = sorted({"name", "flow", "datasets", "evaluators", "connections", "runtime", "llmops", "source", "mappings",
                "reference", "key", "thresholds", "variants", "strategy", "overrides", "gate", "min", "severity",
                "connection_type", "secrets", "score", "rows", "main", "inputs", "outputs", "nodes", "type",
-               "node_variants", "entry", "default_variant_id", "${data.text}", "run.rows"})  # fmt: skip
+               "node_variants", "slices", "by", "baseline", "prices", "scores", "margin", "must_pass", "repeat",
+               "reduce", "quarantine", "cluster", "score.f1", "id", "text", "entry", "default_variant_id",
+               "${data.text}", "run.rows"})  # fmt: skip
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.dates(), st.text(max_size=9), st.sampled_from(KEYS)
 )

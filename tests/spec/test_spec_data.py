@@ -156,6 +156,55 @@ def test_key_that_a_file_lacks(case: Case, file: str, shown: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ids", "what"),
+    [
+        (("1", "7", "1"), f"key '1' stands in rows 1 and 3 of {GOLD}"),
+        (("1", '"1"', "2"), f"key '1' stands in rows 1 and 2 of {GOLD}"),
+        (('{"b": 1, "a": 2}', "null", "3"), f"row 2 of {GOLD} has no 'id'"),
+        (('""', "2", "3"), f"row 1 of {GOLD} has no 'id'"),
+    ],
+)
+def test_a_key_names_one_row(case: Case, ids: tuple[str, ...], what: str) -> None:
+    case.edit("experiment.yaml", "    source: gold.jsonl\n", "    source: gold.jsonl\n    key: id\n")
+    case.write("data/rows.jsonl", "".join(f'{{"id": {value}, "text": "t"}}\n' for value in ids))
+    case.write("data/gold.jsonl", "".join(f'{{"id": {value}, "label": "l"}}\n' for value in ids))
+
+    assert case.errors() == [f"{FILE}:14: evaluators.score.datasets.gold.key: {what}; give each row a key of its own"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("id", None),
+        ("idd", f"14: evaluators.score.datasets.rows.key: {ROWS} has no column 'idd'; did you mean 'id'?"),
+        ("text", f"14: evaluators.score.datasets.rows.key: key 'same' stands in rows 1 and 2 of {ROWS}; "
+         "give each row a key of its own"),
+    ],
+)  # fmt: skip
+def test_key_of_a_dataset_of_the_experiment(case: Case, key: str, message: str | None) -> None:
+    case.write("data/rows.jsonl", '{"id": 1, "text": "same"}\n{"id": 2, "text": "same"}\n')
+    case.edit("experiment.yaml", "- name: gold\n    reference: rows\n    source: gold.jsonl\n",
+              f"- name: rows\n    # no gold rows\n    description: x\n    key: {key}\n")  # fmt: skip
+    case.edit("experiment.yaml", "${data.label}", "${data.text}")
+
+    if message is None:
+        assert case.load().evaluators[0].datasets[0].kept == {"id": (1, 2)}
+    else:
+        assert case.errors() == [f"{FILE}:{message}"]
+
+
+def test_evaluators_that_name_the_rows_of_a_run_differently(case: Case) -> None:
+    case.edit("experiment.yaml", "    source: gold.jsonl\n", "    source: gold.jsonl\n    key: id\n")
+    case.append("- {name: other, flow: score, datasets: [{name: rows, key: text, mappings: {label: x, mode: x, "
+                "answer: '${run.outputs.answer}'}}]}\n")  # fmt: skip
+
+    assert case.errors() == [
+        f"{FILE}:19: evaluators.other: key of dataset 'rows' is 'text' here, but 'id' in 'score'; "
+        "name rows by the same column"
+    ]
+
+
 def test_line_number_column(case: Case) -> None:
     text = (case.folder / "data/gold.jsonl").read_text(encoding="utf-8")
     case.write("data/gold.jsonl", text.replace('"id"', '"line_number"'))

@@ -266,3 +266,12 @@ def test_connection_of_the_library_face() -> None:
     assert str(caught.value) == (
         "connections: local: 'OpenConnection' is no type of connection; did you mean 'OpenAIConnection'?"
     )
+
+
+def test_a_name_that_would_break_the_line(case: Case) -> None:
+    case.write("environment/env.yaml", '"A\\x1eB": ${DATA}\n')
+
+    assert case.errors() == [
+        "evals/case/environment/env.yaml:1: 'A\\x1eB': the environment variable 'A\\x1eB' is not set; "
+        "set it, or write a value here"
+    ]

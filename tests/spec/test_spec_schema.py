@@ -29,6 +29,16 @@ def test_a_threshold_is_text_or_a_range() -> None:
     assert thresholds["additionalProperties"]["oneOf"] == [{"type": "string"}, {"$ref": "#/$defs/ThresholdBlock"}]
 
 
+def test_a_threshold_for_slices_has_fewer_keys() -> None:
+    blocks = json_schema()["$defs"]
+
+    assert set(blocks["SliceThresholdBlock"]["properties"]) == {"min", "max", "severity"}
+    assert blocks["ThresholdBlock"]["properties"]["max_drop"]["anyOf"] == [
+        {"minimum": 0, "type": "number"},
+        {"type": "null"},
+    ]
+
+
 def test_schema_file(tmp_path: Path) -> None:
     write_json_schema(tmp_path / "schema.json")
 

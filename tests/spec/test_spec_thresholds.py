@@ -58,7 +58,7 @@ def test_evaluator_names_with_dots(case: Case) -> None:
     assert (threshold.evaluator, threshold.metric) == ("score.v2", "f1.macro")
 
 
-GRAMMAR = "write '>= 0.8', '<= 20000', '> 0', '< 5', '== 1', '>= 80 %', or {min: 0.8, max: 1}"
+GRAMMAR = "write '>= 0.8', '< 5', '== 1', '>= 80 %', '<= 3 s', '>= 0.7 and <= 0.9', or {min: 0.8, max: 1}"
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,28 @@ GRAMMAR = "write '>= 0.8', '<= 20000', '> 0', '< 5', '== 1', '>= 80 %', or {min:
         ("score.: '> 0'", "llmops.thresholds.score.: there is no evaluator 'score'; evaluators: 'score', 'run'"),
         ("run.eror_rate: '> 0'",
          "llmops.thresholds.run.eror_rate: a run has no metric 'eror_rate'; did you mean 'error_rate'?"),
-        ("run.latency_p95: '< 3'", "llmops.thresholds.run.latency_p95: not supported yet; remove it"),
-        ("run.cost: '< 3'", "llmops.thresholds.run.cost: not supported yet; remove it"),
-        ("run.duration: '< 3'", "llmops.thresholds.run.duration: not supported yet; remove it"),
+        ("run.cost: '< 3'", "run.cost: nothing tells what tokens cost; add llmops.prices"),
+        ("run.duration: '< 0 s'",
+         "run.duration: with 3 rows in dataset 'rows', no result can be '< 0 s'; correct the rule"),
+        ("run.latency_p95: '< 50 %'", "llmops.thresholds.run.latency_p95: '< 50 %' is a share, but 'run.latency_p95' "
+         "is a duration; write seconds, such as '<= 3 s'"),
+        ("run.total_tokens: '< 50 %'", "llmops.thresholds.run.total_tokens: '< 50 %' is a share, but "
+         "'run.total_tokens' is none; write a number without a unit"),
+        ("run.rows: '< 5 s'", "llmops.thresholds.run.rows: '< 5 s' is a duration, but 'run.rows' is none; "
+         "write a number without a unit"),
+        ("score.f1: '< 500 ms'", "llmops.thresholds.score.f1: '< 500 ms' is a duration, but 'score.f1' is none; "
+         "write a number without a unit"),
         ("score.f1: high", f"llmops.thresholds.score.f1: 'high' is not a rule; {GRAMMAR}"),
         ("score.f1: 0.8", f"llmops.thresholds.score.f1: 0.8 is not a rule; {GRAMMAR}"),
         ("score.f1: [1]", f"llmops.thresholds.score.f1: [1] is not a rule; {GRAMMAR}"),
         ("score.f1:", f"llmops.thresholds.score.f1: None is not a rule; {GRAMMAR}"),
-        ("score.f1: {severity: warn}", f"llmops.thresholds.score.f1: a rule needs 'min' or 'max'; {GRAMMAR}"),
+        ("score.f1: {severity: warn}", "llmops.thresholds.score.f1: demands nothing; "
+         "write min, max, max_drop, margin, must_pass or keep_passing"),
         ("score.f1: {min: 2, max: 1}",
          "llmops.thresholds.score.f1: min 2.0 is above max 1.0: no value can satisfy it"),
         ("score.f1: {rule: '> 0'}", "llmops.thresholds.score.f1.rule: unknown key; "
-         "known keys: 'min', 'max', 'severity', 'max_drop', 'margin', 'confidence'"),
+         "known keys: 'min', 'max', 'severity', 'confidence', 'max_drop', 'margin', 'better', 'must_pass', "
+         "'keep_passing', 'pass_mark'"),
         ("score.f1: {min: high}",
          "llmops.thresholds.score.f1.min: expected a number, but YAML reads this as the text 'high'; correct it"),
         ("score.f1: {min: 1, severity: error}",

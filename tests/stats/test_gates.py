@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_llmops.records.experiment import GatePolicy, Threshold
-from pytest_llmops.records.gate import Cell, CellResult, Demand, Evaluation, GateResult
+from pytest_llmops.records.experiment import Experiment, Flow, GatePolicy, Threshold
+from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult
 from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Tokens, Variant
 from pytest_llmops.rules import parse_rule
-from pytest_llmops.stats.gates import decide, judge, required_variants
+from pytest_llmops.stats.gates import decide, judge_metric, judge_run, report_evaluator, required_variants
+from pytest_llmops.stats.measuring import measure
 
 CELL = Cell(experiment="e.yaml", use_case="e", flow="f", dataset="d", variant=Variant())
 SCORES = (1.0, 0.0, 1.0, 1.0)
@@ -35,14 +37,20 @@ def result(**evaluation: Any) -> CellResult:
     )
 
 
+def experiment(**policy: Any) -> Experiment:
+    flow = Flow(name="f", kind="callable", file=Path("f.py"), folder=Path())
+    gate = GatePolicy(**policy)
+    return Experiment(name="e", file=Path("e.yaml"), env=None, flow=flow, datasets=(), evaluators=(), gate=gate)
+
+
 def gate(result: CellResult, rule: str = ">= 0.7", metric: str = "m.rate", **keywords: Any) -> GateResult:
     evaluator, _, name = metric.partition(".")
     threshold = Threshold(evaluator=evaluator, metric=name, rule=parse_rule(rule), **keywords)
-    return judge(result, Demand(name=metric, threshold=threshold), GatePolicy())
+    return judge_metric(result, threshold, experiment(), measure(result, threshold, experiment()))
 
 
 def run_gate(result: CellResult, **policy: Any) -> GateResult:
-    return judge(result, Demand(name="run"), GatePolicy(**policy))
+    return judge_run(result, experiment(**policy))
 
 
 def test_a_metric_inside_its_rule_passes() -> None:
@@ -58,7 +66,7 @@ def test_a_metric_outside_its_rule_fails_and_names_its_rows() -> None:
 
 def test_no_row_is_blamed_where_no_score_reproduces_the_metric() -> None:
     failed = gate(result(metrics={"rate": 0.5}))
-    assert failed.details == ("no output of 'm' has rate as its mean: the rows behind it are not known",)
+    assert failed.details == ("the rows behind it are not known: no output has rate as its mean over the rows",)
 
 
 def test_an_upper_limit_names_the_highest_rows() -> None:
@@ -140,15 +148,15 @@ def test_metrics_of_the_run_itself() -> None:
 
 
 def test_an_evaluator_without_thresholds_is_reported() -> None:
-    report = judge(result(), Demand(name="m"), GatePolicy())
+    report = report_evaluator(result(), "m", experiment())
     assert (report.verdict, report.blocking, report.reason) == (
         "PASS",
         False,
         "no thresholds, reported only: rate 0.75",
     )
-    nothing = judge(result(metrics={}), Demand(name="m"), GatePolicy())
+    nothing = report_evaluator(result(metrics={}), "m", experiment())
     assert (nothing.verdict, nothing.reason) == ("PASS", "no thresholds, reported only: no metric was logged")
-    assert judge(result(aggregation_error="boom"), Demand(name="m"), GatePolicy()).closes_gate()
+    assert report_evaluator(result(aggregation_error="boom"), "m", experiment()).closes_gate()
 
 
 def test_the_decision_is_closed_without_gates_and_with_obstacles() -> None:
@@ -186,7 +194,7 @@ def test_verdicts_carry_the_age_of_the_oldest_outcome_they_rest_on() -> None:
     fresh = result()
     scored = result(rows=tuple(replace(row, recorded=50.0) for row in rows(*SCORES)))
     ran = replace(scored, run=replace(scored.run, rows=tuple(replace(row, recorded=40.0) for row in scored.run.rows)))
-    reported = [judge(cell, Demand(name="m"), GatePolicy()).recorded for cell in (fresh, scored, ran)]
+    reported = [report_evaluator(cell, "m", experiment()).recorded for cell in (fresh, scored, ran)]
     assert [gate(cell).recorded for cell in (fresh, scored, ran)] == reported == [None, 50.0, 40.0]
     assert [run_gate(cell).recorded for cell in (fresh, scored, ran)] == [None, None, 40.0]
     assert gate(ran, "<= 9", "run.rows").recorded == 40.0

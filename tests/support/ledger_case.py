@@ -90,7 +90,16 @@ class Engine:
         output = self.answer(inputs)
         error = None if output is not None else "it failed"
         tokens = Tokens(prompt=2, completion=1, total=3)
-        return Row(line_number=number, inputs=inputs, output=output, error=error, duration=0.5, tokens=tokens)
+        return Row(
+            line_number=number,
+            inputs=inputs,
+            output=output,
+            error=error,
+            duration=0.5,
+            tokens=tokens,
+            usage={"tiny": tokens},
+            uncounted=1,
+        )
 
 
 def lines_of(request: RunRequest) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
 from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import Row, RunResult, Tokens, Variant
@@ -92,6 +93,40 @@ def metric_gate(variant: Variant = TERSE, *, value: float | None = 0.5, **change
     return GateResult(**{**fields, **changes})  # type: ignore[arg-type]
 
 
+def comparison(**changes: object) -> Comparison:
+    """Four rows of forty got worse and two got better: too few to tell."""
+    fields: dict[str, object] = {
+        "name": "main",
+        "value": 0.6,
+        "baseline": 0.65,
+        "delta": -0.05,
+        "n": 40,
+        "interval": Interval(low=-0.1537, high=0.0537, level=0.9, method="t"),
+        "p_value": 0.34375,
+        "test": "exact McNemar",
+        "worse": ("3", "7", "12", "31"),
+        "better": ("5", "9"),
+    }
+    return Comparison(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def unsure_gate(variant: Variant = TERSE, **changes: object) -> GateResult:
+    """A metric that may be 0.05 worse than its baseline, on too few rows to tell; it does not close the gate."""
+    fields: dict[str, object] = {
+        "verdict": "INCONCLUSIVE",
+        "value": 0.6,
+        "rule": ">= 0.5, at most 0.05 worse",
+        "n": 40,
+        "interval": Interval(low=0.4461, high=0.7365, level=0.95, method="Wilson"),
+        "margin": 0.05,
+        "comparison": comparison(),
+        "slices": (SliceScore(column="language", value="de", score=0.25, n=4),),
+        "reason": "the loss may be as large as 0.1537; 4 rows got worse, 2 better",
+        "details": ("worse: row 3: 1 -> 0", "better: row 5: 0 -> 1"),
+    }
+    return metric_gate(variant, **{**fields, **changes})  # type: ignore[arg-type]
+
+
 def report(*gates: GateResult, cells: tuple[CellResult, ...] | None = None) -> Report:
     """A session on one experiment with two variants, both too weak, of which only the first has to be good."""
     shown = gates or (
@@ -102,6 +137,7 @@ def report(*gates: GateResult, cells: tuple[CellResult, ...] | None = None) -> R
     )
     closing = tuple(f"{gate.verdict} {gate.item}" for gate in shown if gate.closes_gate())
     counts = {verdict: sum(gate.verdict == verdict for gate in shown) for verdict in ("FAIL", "PASS")}
+    counts |= {"INCONCLUSIVE": unsure} if (unsure := sum(gate.verdict == "INCONCLUSIVE" for gate in shown)) else {}
     return Report(
         experiments={EXPERIMENT: "ner"},
         cells=(cell_result(), cell_result(FEW_SHOT, exact=0.25)) if cells is None else cells,

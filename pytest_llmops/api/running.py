@@ -1,42 +1,25 @@
-"""The library face, for notebooks and scripts: run a flow, load an experiment, evaluate it.
-
-This is the composition root: the one place, beside the plugin, that picks implementations.
-"""
+"""Runs one flow on rows, as prompt flow's ``PFClient.run`` does."""
 
 from __future__ import annotations
 
-import atexit
 import inspect
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from pytest_llmops.engines.base import Engine
+from pytest_llmops.api.shared import checked, engine, root_of
 from pytest_llmops.engines.environment import as_text
 from pytest_llmops.errors import RunError
-from pytest_llmops.judging import Judge
-from pytest_llmops.ledger import Ledger
-from pytest_llmops.plan import Options, plan
-from pytest_llmops.records.experiment import Connection, Experiment, Flow
-from pytest_llmops.records.report import Report
+from pytest_llmops.records.experiment import Connection, Flow
 from pytest_llmops.records.run import LLM, LLMMode, Row, RunRequest, RunResult, RunStatus, Variant
-from pytest_llmops.session import Session
-from pytest_llmops.spec import find_flow, load_experiment, make_connection
-from pytest_llmops.stats.gates import decide
-from pytest_llmops.store import Store
-from pytest_llmops.throttle import LimitServer
+from pytest_llmops.spec import find_flow, make_connection
 
 if TYPE_CHECKING:
     import pandas
 
-_ROOT_MARKERS = ("pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg", ".git")
 _VARIANT = re.compile(r"\$\{([^.{}]+)\.([^.{}]+)\}")
 
 
@@ -125,86 +108,16 @@ def run(
         connections=definitions,
         run_outputs=run.result.outputs if run else None,
         run_inputs=run.request.data if run else None,
-        llm=LLM(mode=_checked(llm), cassette=Path(cassette).absolute() if cassette else None, retries=llm_retries),
+        llm=LLM(mode=checked(llm), cassette=Path(cassette).absolute() if cassette else None, retries=llm_retries),
         concurrency=concurrency,
         line_timeout=line_timeout,
     )
-    return Run(request, _engine().run(request), name=name, display_name=display_name, tags=tags or {})
-
-
-def load(
-    path: str | Path, env: str | None = None, *, root: str | Path | None = None, strict: bool = False
-) -> Experiment:
-    """Load an experiment file with its overlay for ``env``. ``root`` is the repository's root, found if not given.
-
-    Raises:
-        ConfigurationError: with every problem of the file.
-    """
-    file = Path(path).absolute()
-    return load_experiment(
-        file, root=Path(root).absolute() if root else _root(file.parent), env=env, environ=os.environ, strict=strict
-    )
-
-
-def evaluate(
-    experiment: Experiment,
-    *,
-    llm: LLMMode = "replay",
-    variants: str | None = None,
-    max_rows: int | None = None,
-    concurrency: int = 16,
-    ledger: str | Path | None = None,
-) -> Report:
-    """Run and evaluate every cell of an experiment, judge its thresholds, and return all results.
-
-    The arguments mean what ``--llmops-llm``, ``--llmops-variants``, ``--llmops-max-rows``, ``--llmops-concurrency``
-    and ``--llmops-ledger`` mean to pytest; without a ledger, everything is executed.
-    """
-    with ExitStack() as until_end:
-        limit = until_end.enter_context(closing(LimitServer(concurrency)))
-        known = until_end.enter_context(closing(Ledger(Path(ledger).absolute()))) if ledger else None
-        options = Options(
-            llm=_checked(llm),
-            concurrency=concurrency,
-            max_rows=max_rows,
-            variants=variants,
-            llm_limit=limit.address,
-        )
-        plans = plan(experiment, path=experiment.file.name, options=options)
-        session = Session(_engine(), Store(None), known, at_once=max(2, os.cpu_count() or 2))
-        session.start(plans)
-        results = {item.key: session.result(item) for item in plans}
-        session.release()
-    decider = Judge(plans, lambda item: results[item.key])
-    gates = tuple(decider.decide(item, demand) for item in plans for demand in item.demands)
-    return Report(
-        experiments={experiment.file.name: experiment.name},
-        cells=tuple(results.values()),
-        gates=gates,
-        decision=decide(gates),
-        settings={"llm": llm, "concurrency": str(concurrency)},
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
-
-
-@lru_cache(maxsize=1)
-def _engine() -> Engine:
-    """Keep one warm engine for all runs of the process."""
-    from pytest_llmops.engines.local import LocalEngine
-
-    engine = LocalEngine()
-    atexit.register(engine.close)
-    return engine
-
-
-def _root(folder: Path) -> Path:
-    candidates = (folder, *folder.parents)
-    return next((c for c in candidates if any((c / marker).exists() for marker in _ROOT_MARKERS)), folder)
+    return Run(request, engine().run(request), name=name, display_name=display_name, tags=tags or {})
 
 
 def _flow(flow: str | Path | Callable[..., Any], folder: Path) -> Flow:
     if not callable(flow):
-        return find_flow(str(flow), base=folder, root=_root(folder))
+        return find_flow(str(flow), base=folder, root=root_of(folder))
     if not (inspect.isfunction(flow) or inspect.isclass(flow)):
         raise RunError(f"flow is an instance of {type(flow).__name__}; give the class, and its arguments as 'init'")
     file = getattr(sys.modules.get(flow.__module__), "__file__", None)
@@ -239,12 +152,6 @@ def _split_connections(
         for key, value in entry.items()
     }
     return tuple(make_connection(name, entry) for name, entry in definitions.items()), overrides
-
-
-def _checked(mode: LLMMode) -> LLMMode:
-    if mode not in get_args(LLMMode):
-        raise RunError(f"llm is {mode!r}; give {', '.join(get_args(LLMMode))}")
-    return mode
 
 
 def _flat(row: Row) -> dict[str, Any]:

@@ -1,0 +1,18 @@
+"""Results that later ones are compared with: files that are committed, or what another session left in a folder."""
+
+from __future__ import annotations
+
+from pytest_llmops.baselines.reading import Baselines, find_cell, read_baseline, read_results, shown
+from pytest_llmops.baselines.saving import COMMIT, FORCED, default_output, save
+
+__all__ = [
+    "COMMIT",
+    "FORCED",
+    "Baselines",
+    "default_output",
+    "find_cell",
+    "read_baseline",
+    "read_results",
+    "save",
+    "shown",
+]

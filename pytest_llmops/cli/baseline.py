@@ -1,0 +1,130 @@
+"""``llmops baseline``: results that later ones are compared with."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_llmops.cli.base import show
+from pytest_llmops.cli.compare import add_format, show_comparison
+from pytest_llmops.errors import LLMOpsError
+
+if TYPE_CHECKING:
+    from pytest_llmops.cli.base import Commands
+    from pytest_llmops.records.experiment import Experiment
+    from pytest_llmops.records.gate import CellResult
+    from pytest_llmops.records.report import Report
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command and its actions."""
+    parser = commands.add_parser("baseline", help="keep results for later ones to be compared with")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    save = actions.add_parser("save", help="make a baseline of the last session, an open gate provided")
+    save.add_argument("--experiment", metavar="FILE", help="experiment file; without it, all of the session")
+    save.add_argument("--output", metavar="FILE", help="where to; without it, what llmops.baseline names")
+    save.add_argument("--force", action="store_true", help="also from a closed gate, or a part of the rows or variants")
+    save.set_defaults(command=_save)
+    shown = actions.add_parser("show", help="say what a baseline holds, from when and of which commit")
+    shown.add_argument("file", metavar="FILE")
+    shown.set_defaults(command=_show)
+    diff = actions.add_parser("diff", help="compare the last session with a baseline")
+    diff.add_argument("file", metavar="FILE")
+    add_format(diff)
+    diff.set_defaults(command=_diff)
+    for action in (save, diff):
+        add_results(action)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that names the reports of a session."""
+    parser.add_argument("--results", metavar="FOLDER", default="reports", help="reports of the session (reports)")
+
+
+def load_recorded(report: Report, path: str, *, env: str | None = None, baseline: str | None = None) -> Experiment:
+    """Read the experiment file that a report names, as the session did, but for what is given.
+
+    Raises:
+        LLMOpsError: where it is not there, or wrong.
+    """
+    from pytest_llmops.spec import load_experiment
+
+    file, baseline = Path(path), baseline or report.settings.get("baseline")
+    if not file.is_file():
+        raise LLMOpsError(f"{path}: there is no such file here; be in pytest's rootdir, which the results name it from")
+    return load_experiment(
+        file.absolute(),
+        root=Path.cwd(),
+        env=env or report.settings.get("env"),
+        environ=os.environ,
+        baseline=Path(baseline).absolute() if baseline else None,
+    )
+
+
+def _save(options: argparse.Namespace) -> int:
+    from pytest_llmops.baselines import default_output, read_results, save, shown
+
+    report = read_results(Path(options.results))
+    paths = [Path(options.experiment).as_posix()] if options.experiment else list(report.experiments)
+    if options.output and len(paths) != 1:
+        raise LLMOpsError(f"--output: the session has {len(paths)} experiments; choose one with --experiment")
+    for path in paths:
+        experiment = load_recorded(report, path)
+        output = Path(options.output) if options.output else default_output(experiment)
+        baseline = save(report, path, experiment, output, force=options.force)
+        rows = sum(len(result.run.rows) for result in baseline.cells)
+        show([f"saved: {shown(output)} ({_number(len(baseline.cells), 'cell')}, {_number(rows, 'row')})"])
+        if experiment.baseline is None:
+            where = Path(os.path.relpath(output, experiment.folder)).as_posix()
+            show([f"to have it compared with, write in {path}: llmops: {{baseline: {where}}}"])
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from pytest_llmops.baselines import read_baseline
+
+    report = read_baseline(Path(options.file))
+    show(_described(report))
+    return 0
+
+
+def _described(report: Report) -> Iterator[str]:
+    from pytest_llmops.baselines import COMMIT, FORCED
+    from pytest_llmops.reports.text import one_line
+
+    yield f"created: {one_line(report.created) or 'unknown'}"
+    yield f"commit: {one_line(report.versions.get(COMMIT, 'unknown'))}"
+    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
+    yield f"settings: {one_line(settings) or 'none'}"
+    if FORCED in report.settings:
+        yield "saved with --force: its gate was closed, or it is of a part of the rows or variants"
+    for result in report.cells:
+        head, *others = map(one_line, _cell(result))
+        yield head
+        yield from (f"  {line}" for line in others)
+
+
+def _cell(result: CellResult) -> Iterator[str]:
+    from pytest_llmops.reports.verdicts import figure
+    from pytest_llmops.stats.integrity import metric_value
+
+    failed = f", {len(result.run.failed)} failed" if result.run.failed else ""
+    yield f"{result.cell.experiment}: {result.cell.id}: {_number(len(result.run.rows), 'row')}{failed}"
+    for name, evaluation in result.evaluations.items():
+        values = {metric: metric_value(evaluation.result, metric)[0] for metric in evaluation.result.metrics}
+        shown = ", ".join(f"{metric} {figure(value)}" for metric, value in values.items() if value is not None)
+        yield f"{name}: {shown or 'no metric'} (n = {len(evaluation.result.completed)})"
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from pytest_llmops.baselines import read_baseline, read_results
+
+    show_comparison(read_baseline(Path(options.file)), read_results(Path(options.results)), options.format)
+    return 0
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

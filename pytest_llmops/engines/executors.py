@@ -1,0 +1,31 @@
+"""Picks the executor of a flow, and imports no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_llmops.engines.executor import Executor
+from pytest_llmops.engines.reads import Tracker
+from pytest_llmops.errors import RunError
+from pytest_llmops.records.experiment import Flow
+
+
+def executor_of(flow: Flow, scratch: Path, tracker: Tracker) -> Executor:
+    """Make the executor of a flow. ``scratch`` is an empty folder that lasts as long as the run.
+
+    Raises:
+        RunError: when the flow needs promptflow, and that is not installed.
+    """
+    if flow.kind == "callable":
+        from pytest_llmops.engines.function.executor import FunctionExecutor
+
+        return FunctionExecutor(tracker.paused)
+    from pytest_llmops.engines.promptflow.setup import preload
+
+    try:
+        preload(scratch.parent)
+    except ImportError as problem:
+        raise RunError(f"{flow.kind} flows need prompt flow, which can't be imported: {problem}") from problem
+    from pytest_llmops.engines.promptflow.executor import PromptflowExecutor
+
+    return PromptflowExecutor(scratch, tracker.paused)

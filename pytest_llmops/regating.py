@@ -1,0 +1,181 @@
+"""Decides again on results that were recorded, by the rules as they are now: no flow is run, no LLM is called.
+
+Only what can be trusted is decided on: a cell that was not recorded, or that another version of its flow, its
+evaluators or its data gave, is an ERROR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_llmops.errors import LLMOpsError
+from pytest_llmops.judging import BaselineOf, Judge
+from pytest_llmops.plan import CellPlan, EvaluationPlan, Options, override, plan
+from pytest_llmops.records.experiment import RUN, Experiment, Threshold
+from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, cell_key
+from pytest_llmops.records.report import Report
+from pytest_llmops.records.run import RunResult
+from pytest_llmops.stats.gates import decide
+from pytest_llmops.versions import Versions
+
+_TODO = "run pytest again"
+
+
+def regate(
+    report: Report,
+    experiments: Mapping[str, Experiment],
+    *,
+    thresholds: Sequence[Threshold] = (),
+    baselines: Callable[[Experiment], BaselineOf | None] = lambda _: None,
+) -> Report:
+    """Decide again on the cells of a report. ``experiments`` maps the paths that the report has to what they are now.
+
+    ``thresholds`` replace those of the files. ``baselines`` tells for an experiment where its baseline is found. The
+    new report has those cells of the experiments that are still planned, and the time of the results. Verdicts on
+    experiments that are not given stay as they are, and what closed the gate beside verdicts, such as a failed test in
+    Python, still does: whatever is decided again, the whole is no more open than it is good.
+
+    Raises:
+        ConfigurationError: where an experiment can't be planned.
+        LLMOpsError: where the report's settings can't be read.
+    """
+    recorded = {_key(result): result for result in report.cells}
+    options, versions = _options(report.settings), Versions()
+    cells: list[CellResult] = []
+    gates: list[GateResult] = []
+    for path in dict.fromkeys((*report.experiments, *experiments)):
+        if (experiment := experiments.get(path)) is None:
+            cells += (result for result in report.cells if result.cell.experiment == path)
+            gates += (gate for gate in report.gates if gate.experiment == path)
+            continue
+        plans = plan(_with_thresholds(experiment, thresholds), path=path, options=options)
+        records = {item.key: _record(item, recorded.get(item.key), versions) for item in plans}
+        cells += [record.result for record in records.values() if record.result is not None]
+        gates += _decide(plans, records, baselines(experiment))
+    return replace(
+        report,
+        experiments={**report.experiments, **{path: experiment.name for path, experiment in experiments.items()}},
+        cells=tuple(cells),
+        gates=tuple(gates),
+        decision=decide(gates, _obstacles(report, experiments)),
+        settings={**report.settings, "regated": "true"},
+    )
+
+
+def left_out(before: Report, after: Report) -> list[str]:
+    """Name the cells of a report that the one made of it no longer has."""
+    kept = {_key(result) for result in after.cells}
+    return [key for result in before.cells if (key := _key(result)) not in kept]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What is known of a planned cell. ``trusted`` is the result without what may not be decided on.
+
+    ``problems`` says of the run, or of an evaluator, why its result may not.
+    """
+
+    result: CellResult | None
+    trusted: CellResult
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    def problem(self, demand: Demand) -> str:
+        """Say why a demand can't be decided on; nothing where it can be."""
+        evaluator = demand.threshold.evaluator if demand.threshold else demand.name
+        return self.problems.get(RUN) or self.problems.get(evaluator, "")
+
+
+def _decide(
+    plans: Sequence[CellPlan], records: Mapping[str, _Record], baseline_of: BaselineOf | None
+) -> Iterator[GateResult]:
+    if not plans:
+        return
+    judge = Judge(plans, lambda item: records[item.key].trusted, baseline_of)
+    for item in plans:
+        for demand in item.demands:
+            gate = judge.decide(item, demand)
+            problem = records[item.key].problem(demand)
+            yield replace(gate, verdict="ERROR", reason=problem, details=(), n=None) if problem else gate
+
+
+def _record(item: CellPlan, result: CellResult | None, versions: Versions) -> _Record:
+    problem = _run_problem(item, result, versions)
+    if result is None or problem:
+        failed = {each.evaluator: _failed(each, problem) for each in item.evaluations}
+        run = RunResult(status="Failed", error=problem)
+        trusted = CellResult(cell=item.cell, run=run, evaluations=failed)
+        return _Record(result=result, trusted=trusted, problems={RUN: problem})
+    # Columns come from the data, which is as it was: slices and clusters may be others than in the session.
+    result = replace(result, columns={**result.columns, **item.columns}, key=item.key_column)
+    found = {each.evaluator: _evaluation_problem(each, result, versions) for each in item.evaluations}
+    failed = {each.evaluator: _failed(each, text) for each in item.evaluations if (text := found[each.evaluator])}
+    trusted = replace(result, evaluations={**result.evaluations, **failed})
+    return _Record(result=result, trusted=trusted, problems=found)
+
+
+def _run_problem(item: CellPlan, result: CellResult | None, versions: Versions) -> str:
+    if result is None:
+        return f"no result of this cell was recorded; {_TODO}"
+    if _differ(result.digest, versions.of_flow(item.request)):
+        return f"flow '{item.cell.flow}' or its settings changed since these results were recorded; {_TODO}"
+    if result.expected_rows != item.expected_rows:
+        return f"dataset '{item.cell.dataset}' has {item.expected_rows} rows, not {result.expected_rows}; {_TODO}"
+    for name, values in item.columns.items():
+        if result.columns.get(name, values) != values:
+            return f"column '{name}' of the data changed since these results were recorded; {_TODO}"
+    if _differ(result.data, versions.of_data(item.requests)):
+        return f"dataset '{item.cell.dataset}' or its gold changed since these results were recorded; {_TODO}"
+    asked, known = len(item.executions), len(result.executions)
+    return f"rows are run {asked} times, not {known}; {_TODO}" if asked != known else ""
+
+
+def _evaluation_problem(item: EvaluationPlan, result: CellResult, versions: Versions) -> str:
+    evaluation = result.evaluations.get(item.evaluator)
+    if evaluation is None:
+        return f"no result of evaluator '{item.evaluator}' was recorded; {_TODO}"
+    if _differ(evaluation.digest, versions.of_evaluator(item.request)):
+        return f"evaluator '{item.evaluator}' or its settings changed since these results were recorded; {_TODO}"
+    return ""
+
+
+def _failed(item: EvaluationPlan, problem: str) -> Evaluation:
+    result = RunResult(status="Failed", error=problem)
+    return Evaluation(evaluator=item.evaluator, dataset=item.dataset, expected_rows=0, result=result)
+
+
+def _differ(recorded: str, present: str) -> bool:
+    return bool(recorded and present and recorded != present)
+
+
+def _with_thresholds(experiment: Experiment, given: Sequence[Threshold]) -> Experiment:
+    names = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
+    mine = [threshold for threshold in given if threshold.evaluator in names]
+    return replace(experiment, thresholds=override(experiment.thresholds, mine))
+
+
+def _obstacles(report: Report, experiments: Mapping[str, Experiment]) -> Iterator[str]:
+    """Yield what closed the gate beside verdicts, without what is answered by deciding on all items of a file again."""
+    verdicts = {f"{gate.verdict} {gate.item}" for gate in report.gates}
+    answered = (*(f"{path}: " for path in experiments), "nothing was evaluated")
+    yield from (
+        reason for reason in report.decision.reasons if reason not in verdicts and not reason.startswith(answered)
+    )
+
+
+def _options(settings: Mapping[str, str]) -> Options:
+    """Plan as the session did that recorded the results."""
+    return Options(
+        max_rows=_count(settings, "max-rows"), variants=settings.get("variants"), repeat=_count(settings, "repeat")
+    )
+
+
+def _count(settings: Mapping[str, str], name: str) -> int | None:
+    try:
+        return int(settings[name]) if name in settings else None
+    except ValueError:
+        raise LLMOpsError(f"results: setting {name} is {settings[name]!r}, not a number; {_TODO}") from None
+
+
+def _key(result: CellResult) -> str:
+    return cell_key(result.cell.experiment, result.cell.id)

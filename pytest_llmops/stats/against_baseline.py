@@ -1,0 +1,179 @@
+"""A metric of a cell against the same metric of the baseline, on the rows that both have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_llmops.records.estimates import Comparison
+from pytest_llmops.records.experiment import Experiment, Threshold
+from pytest_llmops.records.gate import CellResult, Verdict
+from pytest_llmops.records.run import Row
+from pytest_llmops.stats.joining import Joined, join, refusal
+from pytest_llmops.stats.measuring import Measurement, measure, pass_mark
+from pytest_llmops.stats.noninferiority import Pairs, compare_pairs, noninferior
+from pytest_llmops.stats.repeats import passes
+from pytest_llmops.stats.rows import short
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a cell is compared with: the baseline's result of the same cell, or the ``problem`` why there is none."""
+
+    name: str
+    cell: CellResult | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Candidate and baseline side by side. ``scores`` holds both scores of each pair of rows that can be compared.
+
+    ``pairs`` is None where no scores of rows support statistics, for the reason ``why``: then only the metric itself
+    counts. ``flips`` describes the rows whose score changed, those that got worse first.
+    """
+
+    reference: Reference
+    joined: Joined
+    value: float
+    baseline: float
+    scores: tuple[tuple[float, float], ...] = ()
+    pairs: Pairs | None = None
+    why: str = ""
+    flips: tuple[str, ...] = ()
+
+
+def contrast(
+    result: CellResult, mine: Measurement, threshold: Threshold, experiment: Experiment, reference: Reference
+) -> Contrast | str:
+    """Put a metric beside the baseline's. Returns text that says why, where that can't be done."""
+    cell = reference.cell
+    if cell is None:
+        return reference.problem
+    if problem := refusal(result, cell, threshold.evaluator):
+        return f"{reference.name}: {problem}"
+    theirs = measure(cell, threshold, experiment)
+    if theirs.problems or mine.problems or theirs.value is None or mine.value is None:
+        return f"{reference.name}: {'; '.join(theirs.problems or mine.problems)}"
+    joined = join(result, cell, threshold.evaluator, quarantine=experiment.gate.quarantine)
+    if not (mine.scores and theirs.scores):
+        why = mine.why or theirs.why
+        return Contrast(reference=reference, joined=joined, value=mine.value, baseline=theirs.value, why=why)
+    joined = _with_scores(joined, mine, theirs)
+    scores = tuple((mine.scores[here], theirs.scores[there]) for here, there in joined.pairs)
+    if not scores:
+        return f"{reference.name}: no row has a score on both sides"
+    ours, others = [score for score, _ in scores], [score for _, score in scores]
+    clusters = clusters_of(result, experiment, [here for here, _ in joined.pairs])
+    return Contrast(
+        reference=reference,
+        joined=joined,
+        value=_mean(ours),
+        baseline=_mean(others),
+        scores=scores,
+        pairs=compare_pairs(ours, others, better=threshold.better, clusters=clusters, method=experiment.gate.interval),
+        flips=tuple(_flips(result, cell, joined, scores, threshold)),
+    )
+
+
+def clusters_of(result: CellResult, experiment: Experiment, numbers: Sequence[int]) -> list[str] | None:
+    """Return the cluster of each of the rows, or None where rows are not clustered."""
+    column = experiment.gate.cluster
+    values = result.columns.get(column) if column else None
+    return None if values is None else [values[number] for number in numbers]
+
+
+def weigh(found: Contrast, threshold: Threshold, p_value: float | None) -> tuple[Verdict, str]:
+    """Decide whether a metric is not worse than its baseline by more than its margin, and say why.
+
+    ``p_value`` is the one to decide by: that of the pairs, after correction for the family of comparisons.
+    """
+    margin = threshold.margin
+    if margin is None:
+        return "PASS", ""
+    if found.pairs is None:
+        delta = found.value - found.baseline
+        verdict: Verdict = "PASS" if (delta if threshold.better == "lower" else -delta) <= margin + 1e-12 else "FAIL"
+        return verdict, f"decided on the metric alone, without an interval: {found.why}"
+    same = found.joined.same_outputs
+    return noninferior(found.pairs, margin, better=threshold.better, p_value=p_value, same_outputs=same)
+
+
+def lost_rows(found: Contrast, threshold: Threshold) -> list[str]:
+    """Name the rows that reached the pass mark in the baseline and no longer do."""
+    mark, better = pass_mark(threshold), threshold.better
+    pairs = zip(found.joined.labels, found.scores, strict=True)
+    return [label for label, (ours, theirs) in pairs if passes(theirs, mark, better) and not passes(ours, mark, better)]
+
+
+def record(found: Contrast, threshold: Threshold, adjusted_p: float | None) -> Comparison:
+    """Sum a contrast up for the reports."""
+    joined, pairs = found.joined, found.pairs
+    labelled = list(zip(joined.labels, found.scores, strict=False))
+    return Comparison(
+        name=found.reference.name,
+        value=found.value,
+        baseline=found.baseline,
+        delta=found.value - found.baseline,
+        n=pairs.n if pairs else len(joined.pairs),
+        interval=pairs.interval if pairs else None,
+        p_value=pairs.p_value if pairs else None,
+        adjusted_p=adjusted_p,
+        test=pairs.test if pairs else "",
+        direction=threshold.better,
+        worse=tuple(label for label, scores in labelled if _loss(scores, threshold) > 0),
+        better=tuple(label for label, scores in labelled if _loss(scores, threshold) < 0),
+        added=joined.added,
+        removed=joined.removed,
+        changed=(*joined.changed, *joined.unscored),
+    )
+
+
+def _with_scores(joined: Joined, mine: Measurement, theirs: Measurement) -> Joined:
+    """Leave out the pairs that have no score on one of the sides, and name them."""
+    labelled = list(zip(joined.pairs, joined.labels, strict=True))
+    known = [(pair, label) for pair, label in labelled if pair[0] in mine.scores and pair[1] in theirs.scores]
+    lacking = tuple(label for pair, label in labelled if (pair, label) not in known)
+    return replace(
+        joined,
+        pairs=tuple(pair for pair, _ in known),
+        labels=tuple(label for _, label in known),
+        unscored=(*joined.unscored, *lacking),
+    )
+
+
+def _flips(
+    result: CellResult,
+    cell: CellResult,
+    joined: Joined,
+    scores: Sequence[tuple[float, float]],
+    threshold: Threshold,
+) -> Iterator[str]:
+    now, before = _outputs(result), _outputs(cell)
+    found = [item for item in zip(joined.pairs, joined.labels, scores, strict=True) if item[2][0] != item[2][1]]
+    found.sort(key=lambda item: -_loss(item[2], threshold))
+    for (here, there), label, (ours, theirs) in found[:_SHOWN]:
+        word = "worse" if _loss((ours, theirs), threshold) > 0 else "better"
+        yield f"{word}: {label}: {theirs:g} -> {ours:g}  was {short(before.get(there))}  is {short(now.get(here))}"
+    if len(found) > _SHOWN:
+        yield f"and {len(found) - _SHOWN} more rows whose score changed"
+
+
+def _loss(scores: tuple[float, float], threshold: Threshold) -> float:
+    ours, theirs = scores
+    return theirs - ours if threshold.better == "higher" else ours - theirs
+
+
+def _outputs(result: CellResult) -> dict[int, object]:
+    def shown(row: Row) -> object:
+        output = dict(row.output or {})
+        return next(iter(output.values())) if len(output) == 1 else output
+
+    return {row.line_number: shown(row) for row in result.run.completed}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,206 @@
+"""Which rows of two results are the same, so that one can be compared with the other row by row.
+
+Rows are joined by their key where both datasets have the same key column, else by what the flow was given. Rows that
+are on one side only, or not the same on both, are named and never compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from pytest_llmops.hashing import canonical
+from pytest_llmops.records.encoding import to_json
+from pytest_llmops.records.experiment import RUN
+from pytest_llmops.records.gate import CellResult
+
+SAVE_COMMAND = "llmops baseline save"
+SAVE_ANEW = f"save a new baseline with: {SAVE_COMMAND}"
+_LINE = "line_number"
+
+_Match = tuple[int, int]
+_Kind = Literal["comparable", "changed", "unscored", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Rows that two results have in common. ``pairs`` are line numbers, of the candidate and of the baseline.
+
+    ``labels`` names each pair, by its key or as ``row N``. All else are labels too: of rows that only the candidate
+    has (``added``) or only the baseline (``removed``), that have other inputs or another gold (``changed``), that
+    were not scored on one of the sides (``unscored``), or that were left out on demand (``quarantined``).
+    ``same_outputs`` is true where all pairs have the very same outputs on both sides, and no common row failed.
+    """
+
+    pairs: tuple[_Match, ...] = ()
+    labels: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unscored: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    same_outputs: bool = False
+
+
+def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarantine: Collection[str] = ()) -> Joined:
+    """Join the rows of two results, in the candidate's order. ``evaluator`` is ``run`` for metrics of the run itself.
+
+    Rows that can't be told apart are paired in order, the k-th with the k-th. Golds are compared only where it is
+    known which inputs of the evaluator they are. ``quarantine`` has labels.
+    """
+    mine, theirs = _sides(candidate, baseline, evaluator)
+    matches = _matches(mine, theirs)
+    kinds: dict[_Kind, list[_Match]] = defaultdict(list)
+    for match in matches:
+        kind = "quarantined" if mine.label(match[0]) in quarantine else _kind(mine, theirs, match)
+        kinds[kind].append(match)
+
+    def labels(kind: _Kind) -> tuple[str, ...]:
+        return tuple(mine.label(number) for number, _ in kinds[kind])
+
+    pairs = tuple(kinds["comparable"])
+    same = all(mine.outputs.get(here) == theirs.outputs.get(there, []) for here, there in pairs)
+    return Joined(
+        pairs=pairs,
+        labels=labels("comparable"),
+        added=mine.labels_without(here for here, _ in matches),
+        removed=theirs.labels_without(there for _, there in matches),
+        changed=labels("changed"),
+        unscored=labels("unscored"),
+        quarantined=labels("quarantined"),
+        same_outputs=same and bool(pairs) and not kinds["unscored"],
+    )
+
+
+def refusal(candidate: CellResult, baseline: CellResult, evaluator: str) -> str:
+    """Say in one line why two results can't be compared, and what to do; nothing where they can be."""
+    if baseline.run.status == "Failed":
+        return f"the baseline's run failed: {_first_line(baseline.run.error)}; {SAVE_ANEW}"
+    problem = "" if evaluator == RUN else _evaluator_refusal(candidate, baseline, evaluator)
+    return problem or _row_refusal(*_sides(candidate, baseline, evaluator))
+
+
+def _evaluator_refusal(candidate: CellResult, baseline: CellResult, evaluator: str) -> str:
+    mine, theirs = candidate.evaluations.get(evaluator), baseline.evaluations.get(evaluator)
+    if mine is None:
+        return f"evaluator '{evaluator}' did not run, so there is nothing to compare"
+    if theirs is None:
+        return f"the baseline has no results of evaluator '{evaluator}'; {SAVE_ANEW}"
+    if mine.digest and theirs.digest and mine.digest != theirs.digest:
+        return f"evaluator '{evaluator}' has changed since it scored the baseline; {SAVE_ANEW}"
+    error = theirs.result.error or theirs.result.aggregation_error
+    return f"evaluator '{evaluator}' failed in the baseline: {_first_line(error)}; {SAVE_ANEW}" if error else ""
+
+
+def _row_refusal(mine: _Side, theirs: _Side) -> str:
+    for side, of in ((mine, "this run"), (theirs, "the baseline")):
+        if problem := side.key_problem():
+            return f"key '{side.key}' of {of}: {problem}; give every row a value of its own"
+    same = sum(_kind(mine, theirs, match) != "changed" for match in _matches(mine, theirs))
+    for side, of in ((mine, "of this run's"), (theirs, "of the baseline's")):
+        if not same or 2 * same < len(side.contents):
+            return f"another dataset: only {same} {of} {len(side.contents)} rows are the same; {SAVE_ANEW}"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The rows of one result, by line number, as they are joined. ``contents`` are the flow's inputs as text.
+
+    ``key`` is the column that both sides know rows by. A label needs it on one side only.
+    """
+
+    result: CellResult
+    evaluator: str
+    key: str | None
+
+    @cached_property
+    def contents(self) -> Mapping[int, str]:
+        rows = sorted(self.result.run.rows, key=lambda row: row.line_number)
+        return {row.line_number: _text(row.inputs, leave_out=(_LINE,)) for row in rows}
+
+    @cached_property
+    def outputs(self) -> Mapping[int, list[str]]:
+        """Outputs of each row in all executions, without the rows that failed in any."""
+        outputs: dict[int, list[str]] = defaultdict(list)
+        for execution in self.result.executions:
+            for row in execution.run.completed:
+                outputs[row.line_number].append(_text(row.output or {}))
+        every = len(self.result.executions)
+        return {number: texts for number, texts in outputs.items() if len(texts) == every}
+
+    @cached_property
+    def gold(self) -> Mapping[int, str]:
+        """What each row was evaluated with beside the run's outputs; nothing where that can't be told."""
+        evaluation = self.result.evaluations.get(self.evaluator)
+        if evaluation is None or not evaluation.of_run:
+            return {}
+        known = (_LINE, *evaluation.of_run)
+        return {row.line_number: _text(row.inputs, leave_out=known) for row in evaluation.result.rows}
+
+    @cached_property
+    def scored(self) -> frozenset[int]:
+        """Rows that were scored in every execution. The run itself has a score for failed rows too: they failed."""
+        if self.evaluator == RUN:
+            return frozenset(self.contents)
+        found = [execution.evaluations.get(self.evaluator) for execution in self.result.executions]
+        completed = [evaluation.result.completed if evaluation else () for evaluation in found]
+        return frozenset.intersection(*(frozenset(row.line_number for row in rows) for rows in completed))
+
+    def identity(self, number: int) -> str:
+        return self.contents[number] if self.key is None else self._value(self.key, number)
+
+    def label(self, number: int) -> str:
+        return self._value(self.result.key, number) or f"row {number}"
+
+    def labels_without(self, numbers: Iterable[int]) -> tuple[str, ...]:
+        known = frozenset(numbers)
+        return tuple(self.label(number) for number in self.contents if number not in known)
+
+    def key_problem(self) -> str:
+        """Say why the keys don't tell the rows apart, if they don't."""
+        if self.key is None:
+            return ""
+        keys = {number: self._value(self.key, number) for number in self.contents}
+        if missing := [number for number, key in keys.items() if not key]:
+            return f"row {missing[0]} has none"
+        repeated = [key for key, times in Counter(keys.values()).items() if times > 1]
+        return f"'{repeated[0]}' stands in more than one row" if repeated else ""
+
+    def _value(self, column: str | None, number: int) -> str:
+        values = self.result.columns.get(column, ()) if column else ()
+        return values[number] if 0 <= number < len(values) else ""
+
+
+def _sides(candidate: CellResult, baseline: CellResult, evaluator: str) -> tuple[_Side, _Side]:
+    key = candidate.key if candidate.key == baseline.key else None
+    return _Side(candidate, evaluator, key), _Side(baseline, evaluator, key)
+
+
+def _matches(mine: _Side, theirs: _Side) -> list[_Match]:
+    """Pair the line numbers of rows with the same identity."""
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for number in reversed(list(theirs.contents)):
+        waiting[theirs.identity(number)].append(number)
+    found = ((number, waiting[mine.identity(number)]) for number in mine.contents)
+    return [(number, numbers.pop()) for number, numbers in found if numbers]
+
+
+def _kind(mine: _Side, theirs: _Side, match: _Match) -> _Kind:
+    here, there = match
+    golds = mine.gold.get(here), theirs.gold.get(there)
+    if mine.contents[here] != theirs.contents[there] or (None not in golds and golds[0] != golds[1]):
+        return "changed"
+    return "comparable" if here in mine.scored and there in theirs.scored else "unscored"
+
+
+def _first_line(error: str | None) -> str:
+    return str(error).split("\n")[0]
+
+
+def _text(values: Mapping[str, Any], leave_out: Collection[str] = ()) -> str:
+    # Results of this session hold values as Python has them, results from a file as JSON has them.
+    return canonical(to_json({name: value for name, value in values.items() if name not in leave_out}))

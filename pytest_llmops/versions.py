@@ -1,0 +1,92 @@
+"""Which version of a flow or evaluator gave a result: a digest that is the same wherever that version is run.
+
+It holds what the user decides: files, mappings, settings. It leaves out what differs from one machine to the next, or
+from live to recorded answers: paths, packages, secrets, and the addresses of services.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_llmops.hashing import digest
+from pytest_llmops.ledger import FileDigests, definition_of, holds_secret
+from pytest_llmops.records.experiment import Connection, Flow
+from pytest_llmops.records.run import RunRequest
+
+_OUTPUT = "${run.outputs."
+_ADDRESS = re.compile(r"\w+://.*", re.DOTALL)
+_OF_ONE_MACHINE = re.compile(r"(.*/)?(\.env(\..*)?|\.DS_Store|Thumbs\.db|desktop\.ini)", re.DOTALL)
+_CUSTOM = "CustomConnection"
+"""The type of connection that holds settings of any kind. Of others, the flow says itself what it asks them for."""
+
+
+class Versions:
+    """Digests of versions, as their files are at the moment. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._files = FileDigests()
+
+    def of_flow(self, request: RunRequest) -> str:
+        """Return the digest of a run's flow with its variant and settings; empty where none can be made."""
+        return self._digest(request, {})
+
+    def of_evaluator(self, request: RunRequest) -> str:
+        """Return the digest of an evaluation's flow with its settings and mappings; empty where none can be made."""
+        return self._digest(request, {"mappings": dict(request.column_mapping)})
+
+    def of_data(self, requests: Iterable[RunRequest]) -> str:
+        """Return the digest of the files with the rows of a cell and their gold; empty where they can't be read."""
+        sources = dict.fromkeys(request.data for request in requests if isinstance(request.data, Path))
+        try:
+            return digest([self._files.get(str(file)) for source in sources for file in _files(source)])
+        except OSError:
+            return ""
+
+    def _digest(self, request: RunRequest, more: Mapping[str, Any]) -> str:
+        variant = request.variant
+        try:
+            return digest(
+                {
+                    "flow": self._definition(request.flow),
+                    "nodes": variant.nodes,
+                    "overrides": variant.overrides,
+                    "init": _portable(variant.init),
+                    "variables": _portable(request.environment_variables),
+                    "connections": {c.name: _portable(c.values) for c in request.connections if _decides(c, request)},
+                    **more,
+                }
+            )
+        except (OSError, TypeError, ValueError, RecursionError):
+            return ""  # a folder that can't be read, or a value that JSON does not have
+
+    def _definition(self, flow: Flow) -> dict[str, Any]:
+        definition = definition_of(flow, self._files)
+        files = {name: content for name, content in definition["files"].items() if not _OF_ONE_MACHINE.fullmatch(name)}
+        return definition | {"files": files}
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+
+
+def inputs_of_run(mappings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the inputs of an evaluation that are outputs of the run."""
+    return tuple(name for name, value in mappings.items() if isinstance(value, str) and value.startswith(_OUTPUT))
+
+
+def _decides(connection: Connection, request: RunRequest) -> bool:
+    """Tell whether a connection makes a difference: one that only lies in this machine's ``.env`` file makes none."""
+    given = (*request.variant.overrides.values(), *request.variant.init.values())
+    return connection.type == _CUSTOM and (connection.name in request.flow.connections or connection.name in given)
+
+
+def _portable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out secrets and addresses, in objects within objects too."""
+    return {
+        name: _portable(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if not holds_secret(name, value) and not (isinstance(value, str) and _ADDRESS.fullmatch(value))
+    }
