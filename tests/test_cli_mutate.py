@@ -44,7 +44,7 @@ evaluators:
     "pytest.ini": "[pytest]\n",
 }
 RECORDED = "cassettes/mutants/drop-lines/ask.json"
-DROPPED = "1 lines dropped, the first third of ask.jinja2"
+DROPPED = "1 line dropped, the first third of ask.jinja2"
 
 
 @pytest.fixture
@@ -132,15 +132,26 @@ def test_a_model_that_is_not_sure_gets_a_margin_repeats_and_a_quarantine(
     )
     text = FILES["experiment.yaml"].replace("mappings: {answer", "key: id, mappings: {answer")
     (folder / "experiment.yaml").write_text(text, encoding="utf-8")
-    server.answers = {"Say it loud.\none\n": "ONE"}
+    # Of six answers to the only row three are right, in whatever order the repeats ask.
+    (folder / "rows.jsonl").write_text('{"id": "b", "word": "two", "gold": "TWO"}\n', encoding="utf-8")
+    server.answers = {}
     assert main(["noise", "experiment.yaml", "--repeat", "6", "--llm", "live"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[2] == "ask-rows-default: 6 runs of 2 rows"
-    assert "1 of 2" in said[4]
-    assert said[-6:-3] == ["to paste into the experiment file:", "llmops:", "  gate:"]
-    assert said[-3].startswith("    repeat: ")
-    assert said[-2] == '    quarantine: ["b"]  # flip in more than 20% of repeats'
-    assert said[-1] == "experiment.yaml:9: check.accuracy: margin: 0.5"
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "ask-rows-default: 6 runs of 1 row",
+        "  metric          mean      sd  lowest  highest  largest diff  rerun SE  rows SE  rows that flip",
+        "  check.accuracy   0.5  0.5477       0        1             1    0.5477        0          1 of 1",
+        "  check.accuracy: share of repeats in which a row flips: b 0.5",
+        "  check.accuracy: margin: 1 (95 % of the 15 pairs of repeats differ by at most 1; one row weighs 1)",
+        "  check.accuracy: repeat: 7 (an unchanged version passes that margin in 36% of cases with one run, "
+        "in at least 95% with 7)",
+        "",
+        "to paste into the experiment file:",
+        "llmops:",
+        "  gate:",
+        "    repeat: 7",
+        '    quarantine: ["b"]  # flip in more than 20% of repeats',
+        "experiment.yaml:9: check.accuracy: margin: 1",
+    ]
 
 
 def test_temperature_is_no_matter_of_recorded_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

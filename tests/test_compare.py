@@ -199,8 +199,8 @@ TEXT = """\
 ner (evals/ner/experiment.yaml): ner-general-terse
   12 rows in common
   added: row 12
-  metric            baseline  candidate    delta  90 % interval  p   n
-  matcher.exact       0.8333       0.75  -0.0833  -0.34 to 0.18  1  12
+  metric            baseline  candidate    delta  95 % interval  p   n
+  matcher.exact       0.8333       0.75  -0.0833  -0.40 to 0.24  1  12
   run.latency_p50      5.5 s      6.5 s     +1 s
   run.latency_p95     11.5 s     12.5 s     +1 s
   run.total_tokens       120        130      +10
@@ -208,12 +208,15 @@ ner (evals/ner/experiment.yaml): ner-general-terse
   matcher.exact: interval: Tango; p: exact McNemar test, two-sided
   3 rows with another score:
     row 8: matcher.exact 1 -> 0
+      inputs:    {"text": "t8"}
       baseline:  {"answer": "old"}
       candidate: {"answer": "new"}
     row 9: matcher.exact 1 -> 0
+      inputs:    {"text": "t9"}
       baseline:  {"answer": "old"}
       candidate: {"answer": "new"}
     row 11: matcher.exact 0 -> 1
+      inputs:    {"text": "t11"}
       baseline:  {"answer": "old"}
       candidate: {"answer": "new"}
 
@@ -229,8 +232,8 @@ def test_a_comparison_as_markdown() -> None:
     assert text.startswith(
         "## ner (evals/ner/experiment.yaml): ner-general-terse\n\n- 12 rows in common\n- added: row 12\n"
     )
-    assert "\n| matcher.exact | 0.8333 | 0.75 | -0.0833 | -0.34 to 0.18 | 1 | 12 |\n" in text
-    assert '\n| row 8 | matcher.exact 1 -> 0 | {"answer": "old"} | {"answer": "new"} |\n' in text
+    assert "\n| matcher.exact | 0.8333 | 0.75 | -0.0833 | -0.40 to 0.24 | 1 | 12 |\n" in text
+    assert '\n| row 8 | matcher.exact 1 -> 0 | {"text": "t8"} | {"answer": "old"} | {"answer": "new"} |\n' in text
     assert text.endswith("\n\n- only in the candidate: ner-general-long")
 
 

@@ -48,7 +48,7 @@ def drop_lines(experiment: Experiment) -> Iterator[Change]:
         changed = {file: text for file, text in after.items() if text != texts[file]}
         if changed:
             count = sum(len(texts[file].splitlines()) - len(text.splitlines()) for file, text in changed.items())
-            said = f"{count} lines dropped, the {ordinal} third of {_names(experiment, changed)}"
+            said = f"{count} line{'s' * (count != 1)} dropped, the {ordinal} third of {_names(experiment, changed)}"
             yield Change(name=f"drop-lines {part + 1}/{prompts.PARTS}", said=said, files=changed)
     if not any(prompts.drop_lines(text, 0) != text for text in texts.values()):
         raise NothingToMutate(f"the flow has no prompt template ({', '.join(TEMPLATES)}) with lines of text")

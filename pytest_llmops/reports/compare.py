@@ -41,7 +41,9 @@ def markdown_lines(comparison: ReportComparison) -> Iterator[str]:
         blocks.append(_table([_heads(cell), *map(_values, cell.metrics)]))
         if cell.changes:
             blocks.append(f"### {_count(cell.changes)}")
-            blocks.append(_table([("row", "scores", "baseline", "candidate"), *map(_change, _shown(cell.changes))]))
+            blocks.append(
+                _table([("row", "scores", "inputs", "baseline", "candidate"), *map(_change, _shown(cell.changes))])
+            )
             blocks.append(_more(cell.changes))
     blocks.append("\n".join(f"- {markdown_cell(line)}" for line in _unmatched(comparison)))
     yield "\n\n".join(block for block in blocks if block)
@@ -117,18 +119,20 @@ def _change_lines(changes: Sequence[RowChange]) -> Iterator[str]:
     if changes:
         yield f"  {_count(changes)}:"
     for change in _shown(changes):
-        label, scores, before, after = _change(change)
+        label, scores, inputs, before, after = _change(change)
         yield f"    {one_line(label)}: {scores}"
+        yield f"      inputs:    {inputs}"
         yield f"      baseline:  {before}"
         yield f"      candidate: {after}"
     if more := _more(changes):
         yield f"    {more}"
 
 
-def _change(change: RowChange) -> tuple[str, str, str, str]:
+def _change(change: RowChange) -> tuple[str, str, str, str, str]:
     scores = (f"{name} {figure(before)} -> {figure(after)}" for name, (before, after) in change.scores.items())
-    before, after = (one_line(plain(output), _OUTPUT) for output in (change.baseline, change.candidate))
-    return change.label, one_line(", ".join(scores)), before, after
+    values = (change.inputs, change.baseline, change.candidate)
+    inputs, before, after = (one_line(plain(value), _OUTPUT) for value in values)
+    return change.label, one_line(", ".join(scores)), inputs, before, after
 
 
 def _shown(changes: Sequence[RowChange]) -> Sequence[RowChange]:

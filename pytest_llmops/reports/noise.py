@@ -20,7 +20,11 @@ def noise_lines(name: str, cells: Sequence[CellNoise]) -> list[str]:
     """Show the noise of every cell of an experiment, and what is proposed because of it."""
     lines = [one_line(f"{name}: the same version against itself")]
     for cell in cells:
-        lines += ["", one_line(f"{cell.cell}: {cell.repeats} runs of {cell.rows} rows"), *_cell(cell)]
+        lines += [
+            "",
+            one_line(f"{cell.cell}: {cell.repeats} runs of {cell.rows} row{'s' * (cell.rows != 1)}"),
+            *_cell(cell),
+        ]
     proposed = list(_yaml(cells))
     return [*lines, *(["", *proposed] if proposed else [])]
 

@@ -14,7 +14,7 @@ from pytest_llmops.stats.joining import Joined, join, refusal
 from pytest_llmops.stats.measuring import Measurement, measure, pass_mark
 from pytest_llmops.stats.noninferiority import Pairs, compare_pairs, noninferior
 from pytest_llmops.stats.repeats import passes
-from pytest_llmops.stats.rows import short
+from pytest_llmops.stats.rows import described, short
 
 _SHOWN = 5
 
@@ -121,7 +121,7 @@ def record(found: Contrast, threshold: Threshold, adjusted_p: float | None) -> C
         n=pairs.n if pairs else len(joined.pairs),
         interval=pairs.interval if pairs else None,
         p_value=pairs.p_value if pairs else None,
-        adjusted_p=adjusted_p,
+        adjusted_p=None if pairs and adjusted_p == pairs.p_value else adjusted_p,
         test=pairs.test if pairs else "",
         direction=threshold.better,
         worse=tuple(label for label, scores in labelled if _loss(scores, threshold) > 0),
@@ -153,11 +153,13 @@ def _flips(
     threshold: Threshold,
 ) -> Iterator[str]:
     now, before = _outputs(result), _outputs(cell)
+    inputs = {row.line_number: row.inputs for row in result.run.rows}
     found = [item for item in zip(joined.pairs, joined.labels, scores, strict=True) if item[2][0] != item[2][1]]
     found.sort(key=lambda item: -_loss(item[2], threshold))
     for (here, there), label, (ours, theirs) in found[:_SHOWN]:
         word = "worse" if _loss((ours, theirs), threshold) > 0 else "better"
-        yield f"{word}: {label}: {theirs:g} -> {ours:g}  was {short(before.get(there))}  is {short(now.get(here))}"
+        change = f"{theirs:g} -> {ours:g}  was {short(before.get(there))}  is {short(now.get(here))}"
+        yield f"{word}: {label}: {change}  {described(inputs[here])}"
     if len(found) > _SHOWN:
         yield f"and {len(found) - _SHOWN} more rows whose score changed"
 

@@ -23,6 +23,7 @@ from pytest_llmops.stats.scores import row_scores
 
 _FIGURES = ("latency_p50", "latency_p95", "total_tokens", "error_rate")
 _COST = f"{RUN}.cost"
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class RowChange:
     """A common row whose score changed: by metric its scores in baseline and candidate, and the flow's outputs."""
 
     label: str
+    inputs: Mapping[str, Any]
     scores: Mapping[str, tuple[float, float]]
     baseline: Any
     candidate: Any
@@ -174,7 +176,8 @@ def _compare(
         note = problem or candidate.why or baseline.why or "no row has a score on both sides"
         return MetricComparison(name=name, baseline=baseline.value, candidate=candidate.value, note=note)
     before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    worse, better = compare_pairs(after, before, better="higher"), compare_pairs(after, before, better="lower")
+    worse = compare_pairs(after, before, better="higher", level=_LEVEL)
+    better = compare_pairs(after, before, better="lower")
     chances = [found.p_value for found in (worse, better) if found.p_value is not None]
     return MetricComparison(
         name=name,
@@ -237,8 +240,15 @@ def _changes(
     baseline: CellResult, candidate: CellResult, joined: Joined, scores: Mapping[str, Mapping[str, tuple[float, float]]]
 ) -> list[RowChange]:
     before, after = _outputs(baseline), _outputs(candidate)
+    inputs = {row.line_number: row.inputs for row in candidate.run.rows}
     found = [
-        RowChange(label=label, scores=scores[label], baseline=before.get(there), candidate=after.get(here))
+        RowChange(
+            label=label,
+            inputs=inputs[here],
+            scores=scores[label],
+            baseline=before.get(there),
+            candidate=after.get(here),
+        )
         for label, (here, there) in zip(joined.labels, joined.pairs, strict=True)
         if label in scores
     ]

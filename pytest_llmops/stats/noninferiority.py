@@ -59,8 +59,9 @@ def compare_pairs(
     better: Better,
     clusters: Sequence[str] | None = None,
     method: IntervalMethod = "t",
+    level: float = _LEVEL,
 ) -> Pairs:
-    """Compare the scores of the same rows in the same order.
+    """Compare the scores of the same rows in the same order. ``level`` is that of the interval of the difference.
 
     0/1 scores: McNemar's exact test and Tango's interval. Others: the sign-flip test, and Student's or the bootstrap
     interval of the mean difference. Clusters: the sign-flip test of their sums, and the cluster-robust interval.
@@ -81,10 +82,10 @@ def compare_pairs(
     enough = len(sums) >= MIN_ROWS
     interval, p_value, test = None, None, ""
     if enough and binary and clusters is None:
-        interval = tango(down, up, len(sums), _LEVEL)
+        interval = tango(down, up, len(sums), level)
         p_value, test = mcnemar(*((down, up) if better == "higher" else (up, down))), "exact McNemar test"
     elif enough:
-        interval = _interval(differences, sums, clusters, method, reach)
+        interval = _interval(differences, sums, clusters, method=method, reach=reach, level=level)
         p_value, test = sign_flip(gains), "sign-flip test"
     return Pairs(
         delta=math.fsum(differences) / len(differences),
@@ -175,8 +176,10 @@ def _interval(
     differences: Sequence[float],
     sums: Sequence[float],
     clusters: Sequence[str] | None,
+    *,
     method: IntervalMethod,
     reach: float,
+    level: float,
 ) -> Interval | None:
     """Find the interval of the mean difference; ``reach`` is the largest difference that a row can have.
 
@@ -184,18 +187,18 @@ def _interval(
     wide as that of 0/1 scores none of which changed, in units of ``reach``.
     """
     if clusters is not None:
-        found = cluster_interval(differences, clusters, _LEVEL)
+        found = cluster_interval(differences, clusters, level)
     else:
-        found = (bca_interval if method == "bca" else t_interval)(differences, _LEVEL)
+        found = (bca_interval if method == "bca" else t_interval)(differences, level)
     if found is not None and sum(value != 0 for value in sums) >= _FEW_CHANGES:
         return found
     if not reach:
         return None
     delta = math.fsum(differences) / len(differences)
-    least = reach * tango(0, 0, len(sums), _LEVEL).high
+    least = reach * tango(0, 0, len(sums), level).high
     low, high = (delta, delta) if found is None else (found.low, found.high)
     name = "range" if found is None else f"{found.method}, range"
-    return Interval(low=min(low, delta - least), high=max(high, delta + least), level=_LEVEL, method=name)
+    return Interval(low=min(low, delta - least), high=max(high, delta + least), level=level, method=name)
 
 
 def _difference(new: float, old: float) -> float:

@@ -39,7 +39,11 @@ def short(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
+def described(values: Mapping[str, Any]) -> str:
+    """Write the inputs of a row on a line."""
+    return "  ".join(f"{name}={short(item)}" for name, item in values.items() if name != "line_number")
+
+
 def _describe(row: Row | None, run_inputs: Mapping[str, Any]) -> str:
-    evaluated = {name: item for name, item in (row.inputs if row else {}).items() if name != "line_number"}
-    source = {name: item for name, item in run_inputs.items() if name != "line_number" and name not in evaluated}
-    return "  ".join(f"{name}={short(item)}" for name, item in {**evaluated, **source}.items())
+    evaluated = dict(row.inputs) if row else {}
+    return described({**evaluated, **{name: item for name, item in run_inputs.items() if name not in evaluated}})
