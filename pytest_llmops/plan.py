@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_llmops.errors import ConfigurationError
-from pytest_llmops.matrix import cells
+from pytest_llmops.matrix import all_variants, cells
 from pytest_llmops.records.experiment import RUN, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import Cell, Demand, cell_key
 from pytest_llmops.records.labels import as_label
@@ -117,15 +117,25 @@ def plan(experiment: Experiment, *, path: str, options: Options) -> tuple[CellPl
     """Plan every cell of an experiment. ``path`` names the experiment file in items and reports.
 
     Raises:
-        ConfigurationError: for a remote dataset, which a local run can't read, rules that leave no variant, or another
-            number of repeats than the file's way to reduce them is for.
+        ConfigurationError: for a remote dataset, which a local run can't read, rules that leave no variant, a baseline
+            that is no variant, or another number of repeats than the file's way to reduce them is for.
     """
+    _check_baseline(experiment, path)
     experiment = replace(experiment, gate=_policy(experiment.gate, path, options.repeat))
     datasets = {dataset.name: dataset for dataset in experiment.datasets}
     return tuple(
         _plan_cell(experiment, cell, datasets[cell.dataset], options)
         for cell in cells(experiment, path=path, selection=options.variants)
     )
+
+
+def _check_baseline(experiment: Experiment, path: str) -> None:
+    """Report a variant as the baseline that there is none of."""
+    wanted = experiment.baseline.variant if experiment.baseline else None
+    known = [variant.id for variant in all_variants(experiment.flow, experiment.variants)]
+    if wanted is not None and wanted not in known:
+        what = f"there is no variant '{wanted}'"
+        raise ConfigurationError.one(path, 0, "llmops.baseline.variant", what, f"name one of: {', '.join(known)}")
 
 
 def override(thresholds: Sequence[Threshold], given: Sequence[Threshold]) -> tuple[Threshold, ...]:

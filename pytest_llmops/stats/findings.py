@@ -139,7 +139,10 @@ def _of_baseline(threshold: Threshold, found: Contrast | str | None, p_value: fl
         if found.pairs is None:
             return Finding("ERROR", f"'keep_passing' needs the scores of rows, but {found.why}")
         if lost := lost_rows(found, threshold):
-            reasons = (reason, f"{len(lost)} rows that passed in the baseline no longer do")
+            lost_text = "1 row that passed in the baseline no longer does"
+            if len(lost) > 1:
+                lost_text = f"{len(lost)} rows that passed in the baseline no longer do"
+            reasons = (reason, lost_text)
             return Finding("FAIL", "; ".join(filter(None, reasons)), (_listed(lost), *details))
     return Finding(verdict, reason, details)
 

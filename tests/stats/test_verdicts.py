@@ -256,7 +256,7 @@ def test_rows_that_passed_have_to_keep_passing() -> None:
     gate = verdict(after, threshold(keep_passing=True), baseline=before)
     assert (gate.verdict, gate.reason, gate.details[0]) == (
         "FAIL",
-        "1 rows that passed in the baseline no longer do",
+        "1 row that passed in the baseline no longer does",
         "k1",
     )
 
