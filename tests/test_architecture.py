@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pytest_llmops"
 
 LAYERS = [
-    {"errors", "rules", "hashing", "secrets", "httpclients", "durations"},
+    {"errors", "rules", "hashing", "secrets", "httpclients", "durations", "samplesize"},
     {"records"},
     {"spec", "stats", "cassettes", "throttle", "ledger", "matrix", "store", "mutation"},
     {"plan", "versions", "thresholds"},

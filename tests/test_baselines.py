@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_case import X, Y, change, record, write_case
+from recorded_case import X, Y, change, record
 from report_samples import FEW_SHOT, cell, cell_result, metric_gate, report, reused, run_gate
 
 import pytest_llmops as llmops
@@ -27,23 +26,6 @@ from pytest_llmops.reports.write import write_reports
 
 SAVE = "run pytest and save one with: llmops baseline save"
 FILE = Path("baselines/shouting.json")
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    write_case(folder)
-    record(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The use case and its reports, in the working directory."""
-    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return tmp_path
 
 
 def loaded() -> Experiment:

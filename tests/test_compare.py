@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recorded_case import X, Y, record, write_case
+from recorded_case import X, Y
 from report_samples import HOSTILE
 
 from pytest_llmops.baselines import read_results
@@ -274,21 +273,6 @@ def test_a_join_without_rows_is_told() -> None:
 
 
 # The command
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    write_case(folder)
-    record(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_variants_of_one_session_are_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,22 +24,6 @@ from pytest_llmops.thresholds import parse_threshold
 AGAIN = "run pytest again"
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    write_case(folder)
-    record(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The use case and its reports, in the working directory."""
-    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def again(folder: Path, *rules: str, report: Report | None = None, baseline: Path | None = None) -> Report:
     experiment = llmops.load("experiment.yaml", root=folder)
     thresholds = [parse_threshold(rule, "test") for rule in rules]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_llmops.records.experiment import RUN, BaselineSource, Dataset, Price, Threshold
+from pytest_llmops.samplesize import rows_to_show_unchanged
 from pytest_llmops.spec.assemble import ReadEvaluator
-from pytest_llmops.spec.feasible import rows_for_confidence, rows_for_margin, satisfiable, too_fine
+from pytest_llmops.spec.feasible import rows_to_show, satisfiable, too_fine
 from pytest_llmops.spec.findings import Findings, Reporter
 from pytest_llmops.spec.metrics import has_row_scores
 from pytest_llmops.spec.suggest import count
@@ -32,7 +33,7 @@ def check_thresholds(thresholds: Sequence[Threshold], datasets: Sequence[Dataset
 
 def _check_rule(threshold: Threshold, rows: int, beginning: str, findings: Findings) -> None:
     rule, is_share = threshold.rule, has_row_scores(threshold.evaluator, threshold.metric)
-    needed = rows_for_confidence(rule, threshold.confidence) if threshold.confidence and is_share else 0
+    needed = rows_to_show(rule, threshold.confidence) if threshold.confidence and is_share else 0
     if threshold.evaluator == RUN and not satisfiable(rule, threshold.metric, rows):
         findings.error(problem(threshold, f"{beginning}, no result can be '{rule.text}'", "correct the rule"))
     elif threshold.confidence and needed > rows:
@@ -55,9 +56,9 @@ def _check_margin(threshold: Threshold, rows: int, beginning: str, findings: Fin
     elif margin == 0:
         what = "no number of rows can show that nothing at all was lost"
         findings.warn(problem(threshold, what, "allow a little, or write keep_passing"))
-    elif margin < 1 and rows < rows_for_margin(margin):
+    elif margin < 1 and rows < rows_to_show_unchanged(margin):
         what = f"{beginning}, a loss of {margin:g} can't be ruled out even if no score changes"
-        todo = f"it would need {count(rows_for_margin(margin))}: add rows, allow more, or write keep_passing"
+        todo = f"it would need {count(rows_to_show_unchanged(margin))}: add rows, allow more, or write keep_passing"
         findings.warn(problem(threshold, what, todo))
 
 

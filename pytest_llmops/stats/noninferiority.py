@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pytest_llmops.records.estimates import Interval
 from pytest_llmops.records.experiment import Better, IntervalMethod
 from pytest_llmops.records.gate import Verdict
+from pytest_llmops.samplesize import rows_to_show_unchanged
 from pytest_llmops.stats.intervals import (
     bca_interval,
     check_scores,
@@ -21,7 +22,7 @@ from pytest_llmops.stats.intervals import (
     t_interval,
 )
 from pytest_llmops.stats.pairs import ALPHA, MIN_ROWS, mcnemar, sign_flip, tango
-from pytest_llmops.stats.power import rows_for_margin, rows_to_show_unchanged
+from pytest_llmops.stats.power import rows_for_margin
 
 _LEVEL = 1 - 2 * ALPHA
 _FEW_CHANGES = 10

@@ -32,14 +32,6 @@ class Chances:
     inconclusive: float
 
 
-def rows_for_confidence(bound: float, confidence: float) -> int:
-    """Return the fewest rows with which the one-sided bound of a share can reach ``bound``: if all of them pass."""
-    _check_share("bound", bound)
-    _check_share("confidence", confidence)
-    # An ulp too much must not cost a row where the quotient is a whole number.
-    return max(1, math.ceil(math.log(1 - confidence) / math.log(bound) - 1e-9))
-
-
 def rows_for_margin(
     margin: float, *, discordant: float = DISCORDANT, power: float = POWER, alpha: float = ALPHA
 ) -> int:
@@ -51,13 +43,6 @@ def rows_for_margin(
     _check_margin(margin)
     quantiles = NormalDist().inv_cdf(1 - alpha) + NormalDist().inv_cdf(power)
     return math.ceil(quantiles**2 * discordant / margin**2 - 1e-9)
-
-
-def rows_to_show_unchanged(margin: float, *, alpha: float = ALPHA) -> int:
-    """Return the rows with which the margin is kept if not one of them flips, by Tango's bound."""
-    _check_margin(margin)
-    z = NormalDist().inv_cdf(1 - alpha)
-    return math.floor(z**2 * max(0.0, 1 - margin) / margin) + 1
 
 
 def chance_of_failing(n: int, true_value: float, bound: float, *, confidence: float | None = None) -> float:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pytest_llmops.samplesize import rows_for_confidence, rows_to_show_unchanged
 from pytest_llmops.stats.intervals import clopper_pearson
 from pytest_llmops.stats.noninferiority import compare_pairs, noninferior
 from pytest_llmops.stats.pairs import tango
@@ -19,9 +20,7 @@ from pytest_llmops.stats.power import (
     chance_of_failing,
     margin_chances,
     passes_needed,
-    rows_for_confidence,
     rows_for_margin,
-    rows_to_show_unchanged,
     smallest_drop_absolute,
     smallest_drop_paired,
     value_failing,
