@@ -138,29 +138,6 @@ def _check_baseline(experiment: Experiment, path: str) -> None:
         raise ConfigurationError.one(path, 0, "llmops.baseline.variant", what, f"name one of: {', '.join(known)}")
 
 
-def override(thresholds: Sequence[Threshold], given: Sequence[Threshold]) -> tuple[Threshold, ...]:
-    """Put the rules of the command line in place of those for the same metrics, on all datasets.
-
-    What a threshold demands beside its rule, such as a comparison with the baseline, stays.
-    """
-    rules = {threshold.name: threshold for threshold in given}
-    changed = tuple(_with_rule_of(rules[known.name], known) if known.name in rules else known for known in thresholds)
-    everywhere = {threshold.name for threshold in changed if threshold.dataset is None}
-    return (*changed, *(threshold for threshold in rules.values() if threshold.name not in everywhere))
-
-
-def _with_rule_of(given: Threshold, known: Threshold) -> Threshold:
-    return replace(
-        known,
-        rule=given.rule,
-        confidence=given.confidence,
-        better=known.better if known.compares or known.must_pass else given.better,
-        severity=given.severity,
-        file=given.file,
-        line=given.line,
-    )
-
-
 def _policy(policy: GatePolicy, path: str, repeat: int | None) -> GatePolicy:
     """Give a policy the number of repeats that was chosen for the session."""
     if repeat is None:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.judging import BaselineOf, Judge
-from pytest_llmops.plan import CellPlan, EvaluationPlan, Options, override, plan
+from pytest_llmops.plan import CellPlan, EvaluationPlan, Options, plan
 from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, cell_key
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
 from pytest_llmops.stats.gates import decide
+from pytest_llmops.thresholds import with_rules
 from pytest_llmops.versions import Versions
 
 _TODO = "run pytest again"
@@ -49,7 +50,7 @@ def regate(
             cells += (result for result in report.cells if result.cell.experiment == path)
             gates += (gate for gate in report.gates if gate.experiment == path)
             continue
-        plans = plan(_with_thresholds(experiment, thresholds), path=path, options=options)
+        plans = plan(with_rules(experiment, thresholds), path=path, options=options)
         records = {item.key: _record(item, recorded.get(item.key), versions) for item in plans}
         cells += [record.result for record in records.values() if record.result is not None]
         gates += _decide(plans, records, baselines(experiment))
@@ -146,12 +147,6 @@ def _failed(item: EvaluationPlan, problem: str) -> Evaluation:
 
 def _differ(recorded: str, present: str) -> bool:
     return bool(recorded and present and recorded != present)
-
-
-def _with_thresholds(experiment: Experiment, given: Sequence[Threshold]) -> Experiment:
-    names = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
-    mine = [threshold for threshold in given if threshold.evaluator in names]
-    return replace(experiment, thresholds=override(experiment.thresholds, mine))
 
 
 def _obstacles(report: Report, experiments: Mapping[str, Experiment]) -> Iterator[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_llmops.records.experiment import RUN, RUN_METRICS, Threshold
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pytest_llmops.records.experiment import RUN, RUN_METRICS, Experiment, Threshold
 from pytest_llmops.rules import parse_rule
 from pytest_llmops.spec.metrics import default_better, misfits
 
@@ -25,3 +28,29 @@ def parse_threshold(text: str, source: str) -> Threshold:
     if misfit := next(misfits(threshold), None):
         raise ValueError("; ".join(misfit))
     return threshold
+
+
+def with_rules(experiment: Experiment, given: Sequence[Threshold]) -> Experiment:
+    """Put the rules of the command line in place of those for the same metrics of an experiment, on all its datasets.
+
+    What a threshold demands beside its rule, such as a comparison with the baseline, stays. Rules for evaluators that
+    the experiment does not have are left out.
+    """
+    evaluators = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
+    rules = {threshold.name: threshold for threshold in given if threshold.evaluator in evaluators}
+    known = [_with_rule_of(rules[t.name], t) if t.name in rules else t for t in experiment.thresholds]
+    everywhere = {threshold.name for threshold in known if threshold.dataset is None}
+    added = (threshold for threshold in rules.values() if threshold.name not in everywhere)
+    return replace(experiment, thresholds=(*known, *added))
+
+
+def _with_rule_of(given: Threshold, known: Threshold) -> Threshold:
+    return replace(
+        known,
+        rule=given.rule,
+        confidence=given.confidence,
+        better=known.better if known.compares or known.must_pass else given.better,
+        severity=given.severity,
+        file=given.file,
+        line=given.line,
+    )

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -242,9 +241,9 @@ class Runtime:
         return all(self.ledger().explain(request).reused for request in runs)
 
     def _load(self, path: Path) -> tuple[CellPlan, ...]:
-        from pytest_llmops.plan import override, plan
-        from pytest_llmops.records.experiment import RUN
+        from pytest_llmops.plan import plan
         from pytest_llmops.spec import load_experiment
+        from pytest_llmops.thresholds import with_rules
 
         experiment = load_experiment(
             path,
@@ -256,12 +255,10 @@ class Runtime:
             max_rows=self.settings["max-rows"],
             baseline=self._baseline_path(),
         )
-        names = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
-        given = [threshold for threshold in self.settings.thresholds if threshold.evaluator in names]
         for warning in experiment.warnings:
             self._config.issue_config_time_warning(LLMOpsWarning(warning), stacklevel=2)
         return plan(
-            replace(experiment, thresholds=override(experiment.thresholds, given)),
+            with_rules(experiment, self.settings.thresholds),
             path=self._name(path),
             options=self.settings.options(recording=self.name, llm_limit=self.llm_limit()),
         )

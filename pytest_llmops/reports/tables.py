@@ -3,7 +3,8 @@
 As in the template, ``inputs.*`` and ``outputs.*`` are those of the evaluation, ``flow_name`` is the evaluator, a
 variant node is a column, and ``<experiment>_result`` and ``<experiment>_metrics`` hold all evaluators of an
 experiment. The flow's own values are in ``run.inputs.*`` and ``run.outputs.*``. Rows that failed are rows too.
-``reused`` is the time from which the oldest reused outcome is that a line rests on.
+``reused`` is the time from which the oldest reused outcome is that a line rests on. Where rows were run more than once,
+``repeat`` numbers the executions from 0.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_FIRST = ("flow", "dataset", "variant", "line_number")
+_FIRST = ("flow", "dataset", "variant", "repeat", "line_number")
 _GROUPS = ("inputs.", "outputs.", "run.inputs.", "run.outputs.")
 _LAST = ("n", "error", "reused", "flow_name", "exp_run", "stage", "experiment_name")
 _NO_ROW = Row(line_number=-1, inputs={})
@@ -104,7 +105,7 @@ def _files(stem: str, title: str, lines: Sequence[_Line]) -> dict[str, str]:
 
 def _results(cells: Iterable[CellResult], evaluator: str) -> Iterator[_Line]:
     """Yield one line per dataset row of each cell, or one for all of them where no row ran."""
-    for result in cells:
+    for result in _executions(cells):
         evaluation = result.evaluations.get(evaluator)
         if evaluation is None:
             continue
@@ -116,7 +117,25 @@ def _results(cells: Iterable[CellResult], evaluator: str) -> Iterator[_Line]:
             yield _result(result, evaluation, _NO_ROW, _NO_ROW)
 
 
-def _result(result: CellResult, evaluation: Evaluation, row: Row, score: Row) -> _Line:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Execution(CellResult):
+    """One execution of a cell. ``number`` is None where there is no other."""
+
+    number: int | None = None
+
+
+def _executions(cells: Iterable[CellResult]) -> Iterator[_Execution]:
+    for result in cells:
+        for number, execution in enumerate(result.executions):
+            yield _Execution(
+                cell=result.cell,
+                run=execution.run,
+                evaluations=execution.evaluations,
+                number=number if result.repeats else None,
+            )
+
+
+def _result(result: _Execution, evaluation: Evaluation, row: Row, score: Row) -> _Line:
     number = max(row.line_number, score.line_number)
     unscored = f"{evaluation.evaluator} did not score this row" if not row.failed and score is _NO_ROW else None
     line = {
@@ -133,8 +152,8 @@ def _result(result: CellResult, evaluation: Evaluation, row: Row, score: Row) ->
 
 
 def _metrics(cells: Iterable[CellResult], evaluator: str) -> Iterator[_Line]:
-    """Yield one line per cell. A metric that is named like a column of ours keeps its value as ``metrics.<name>``."""
-    for result in cells:
+    """Yield one line per execution. A metric that is named like a column of ours is kept as ``metrics.<name>``."""
+    for result in _executions(cells):
         evaluation = result.evaluations.get(evaluator)
         if evaluation is None:
             continue
@@ -148,8 +167,9 @@ def _metrics(cells: Iterable[CellResult], evaluator: str) -> Iterator[_Line]:
         yield _with_tail(line, result, evaluator)
 
 
-def _place(result: CellResult) -> _Line:
-    return {"flow": result.cell.flow, "dataset": result.cell.dataset, "variant": result.cell.variant.id}
+def _place(result: _Execution) -> _Line:
+    place = {"flow": result.cell.flow, "dataset": result.cell.dataset, "variant": result.cell.variant.id}
+    return place if result.number is None else {**place, "repeat": result.number}
 
 
 def _with_tail(line: _Line, result: CellResult, evaluator: str) -> _Line:

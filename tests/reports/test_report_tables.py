@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from report_samples import CREATED, FEW_SHOT, HOSTILE, cell_result, metric_gate, report, reused
 
-from pytest_llmops.records.gate import CellResult
+from pytest_llmops.records.gate import CellResult, Repeat
 from pytest_llmops.records.run import Row, RunResult
 from pytest_llmops.reports.tables import Table, render_tables, to_csv, to_html
 
@@ -178,3 +178,12 @@ def test_html_shows_text_as_it_is_and_marks_numbers() -> None:
 
 def test_columns_of_csv_are_escaped_too() -> None:
     assert to_csv(Table(title="t", columns=("=1+1",), lines=())) == "'=1+1\n"
+
+
+def test_each_execution_has_lines_of_its_own() -> None:
+    once = cell_result()
+    twice = replace(once, repeats=(Repeat(run=once.run, evaluations=once.evaluations),))
+    assert "repeat" not in lines_of(rendered(once)["ner_result.csv"])[0]
+    results, metrics = (lines_of(rendered(twice)[f"ner_{kind}.csv"]) for kind in ("result", "metrics"))
+    assert [line["repeat"] for line in results] == ["0", "0", "1", "1"]
+    assert [line["repeat"] for line in metrics] == ["0", "1"]
