@@ -109,8 +109,7 @@ def noninferior(
     """Decide, and say why in one line. ``p_value`` is the one of ``pairs``, adjusted for the family it is part of.
 
     PASS where the one-sided 95 % bound of the difference keeps the margin, or where all outputs are the same as in the
-    baseline; else FAIL where the candidate is significantly worse; else INCONCLUSIVE. Under 10 rows: PASS where no row
-    got worse, else INCONCLUSIVE.
+    baseline; else FAIL where the candidate is significantly worse; else INCONCLUSIVE, and always so under 10 rows.
 
     Raises:
         ValueError: where the margin is negative or not finite.
@@ -119,9 +118,10 @@ def noninferior(
         raise ValueError(f"margin is {margin}, not a finite number of at least 0")
     rows = pairs.worse + pairs.better + pairs.equal
     if same_outputs:
-        return "PASS", f"all {rows} outputs are the same as in the baseline"
+        return "PASS", f"all {rows} outputs are the same as in the baseline{_judged_otherwise(pairs)}"
     if pairs.n < MIN_ROWS:
-        return _without_statistics(pairs)
+        few = f"under {MIN_ROWS} {pairs.unit} nothing is tested; write keep_passing for so few"
+        return "INCONCLUSIVE", f"{_flips(pairs)}: delta {pairs.delta:+.4g} on {_count(pairs)}; {few}"
     bound = _bound(pairs, better)
     found = f"delta {pairs.delta:+.4g} on {_count(pairs)}, {_flips(pairs)}"
     limit = f"margin {margin:g}"
@@ -141,11 +141,9 @@ def noninferior(
     )
 
 
-def _without_statistics(pairs: Pairs) -> tuple[Verdict, str]:
-    few = f"under {MIN_ROWS} {pairs.unit} nothing is tested"
-    if not pairs.worse:
-        return "PASS", f"no row got worse: delta {pairs.delta:+.4g} on {_count(pairs)}; {few}"
-    return "INCONCLUSIVE", f"{_flips(pairs)}: delta {pairs.delta:+.4g} on {_count(pairs)}; {few}"
+def _judged_otherwise(pairs: Pairs) -> str:
+    changed = pairs.worse + pairs.better
+    return f"; the evaluator gave {changed} of them another score" if changed else ""
 
 
 def _bound(pairs: Pairs, better: Better) -> float | None:

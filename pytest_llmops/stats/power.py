@@ -110,7 +110,7 @@ def margin_chances(n: int, margin: float, *, discordant: float = DISCORDANT, dro
     if not (0 <= discordant <= 1 and drop >= 0 and discordant + drop <= 1):
         raise ValueError(f"{discordant} of rows flipping and a drop of {drop} are not possible together")
     if not discordant + drop:
-        unchanged = n < MIN_ROWS or _keeps_margin(0, 0, n, margin)
+        unchanged = _keeps_margin(0, 0, n, margin)
         return Chances(passed=float(unchanged), failed=0.0, inconclusive=float(not unchanged))
     share_worse = (discordant / 2 + drop) / (discordant + drop)
     passed = failed = 0.0
@@ -151,9 +151,7 @@ def _flip_counts(n: int, share: float) -> Iterator[tuple[int, float]]:
 
 def _keeps_margin(worse: int, better: int, n: int, margin: float) -> bool:
     """Tell whether the gate says PASS, as ``noninferiority`` does."""
-    if n < MIN_ROWS:
-        return not worse
-    return score_statistic(worse, better, n, -margin) > NormalDist().inv_cdf(1 - ALPHA)
+    return n >= MIN_ROWS and score_statistic(worse, better, n, -margin) > NormalDist().inv_cdf(1 - ALPHA)
 
 
 def _is_significant(worse: int, better: int, n: int) -> bool:

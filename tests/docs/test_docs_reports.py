@@ -9,14 +9,15 @@ import pytest
 from doc_examples import ROOT
 from report_samples import metric_gate, report
 
-from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult
+from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
+from pytest_llmops.records.gate import Cell, CellResult, Evaluation, GateResult, Repeat
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Tokens, Variant
 from pytest_llmops.reports import gate
 
 RECORDS = (
-    *(Report, Decision, GateResult, CellResult, Cell, Variant),
-    *(Evaluation, RunResult, Row, Tokens, CassetteMiss),
+    *(Report, Decision, GateResult, Interval, Comparison, SliceScore),
+    *(CellResult, Cell, Variant, Repeat, Evaluation, RunResult, Row, Tokens, CassetteMiss),
 )
 
 

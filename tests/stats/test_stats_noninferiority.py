@@ -131,6 +131,7 @@ def test_few_changes_of_grades_don_t_narrow_the_interval() -> None:
     assert (unchanged.interval.method, improved.interval.method) == ("range", "t, range")
 
 
+FEW = "under 10 rows nothing is tested; write keep_passing for so few"
 POLICY = [
     (
         (2, 3, 395),
@@ -154,10 +155,10 @@ POLICY = [
          "0 better; 95 % bound -0.06335, margin 0.05; p = 1, exact McNemar test; "
          "if nothing got worse, about 52 rows would show it"),
     ),
-    ((0, 0, 5), ("PASS", "no row got worse: delta +0 on 5 rows; under 10 rows nothing is tested")),
-    ((0, 2, 7), ("PASS", "no row got worse: delta +0.2222 on 9 rows; under 10 rows nothing is tested")),
-    ((2, 1, 2), ("INCONCLUSIVE", "2 worse and 1 better: delta -0.2 on 5 rows; under 10 rows nothing is tested")),
-    ((9, 0, 0), ("INCONCLUSIVE", "9 worse and 0 better: delta -1 on 9 rows; under 10 rows nothing is tested")),
+    ((0, 0, 5), ("INCONCLUSIVE", f"0 worse and 0 better: delta +0 on 5 rows; {FEW}")),
+    ((0, 2, 7), ("INCONCLUSIVE", f"0 worse and 2 better: delta +0.2222 on 9 rows; {FEW}")),
+    ((2, 1, 2), ("INCONCLUSIVE", f"2 worse and 1 better: delta -0.2 on 5 rows; {FEW}")),
+    ((9, 0, 0), ("INCONCLUSIVE", f"9 worse and 0 better: delta -1 on 9 rows; {FEW}")),
 ]  # fmt: skip
 
 
@@ -171,9 +172,10 @@ def test_an_unchanged_flow_passes_with_as_many_rows_as_the_reason_says() -> None
 
 
 def test_the_same_outputs_pass_whatever_the_margin_and_the_judge_say() -> None:
-    expected = ("PASS", "all 40 outputs are the same as in the baseline")
-    assert verdict(0, 0, 40, margin=0, same_outputs=True) == expected
-    assert verdict(2, 0, 38, same_outputs=True) == expected
+    same = "all 40 outputs are the same as in the baseline"
+    assert verdict(0, 0, 40, margin=0, same_outputs=True) == ("PASS", same)
+    noticed = f"{same}; the evaluator gave 2 of them another score"
+    assert verdict(2, 0, 38, same_outputs=True) == ("PASS", noticed)
 
 
 def test_a_margin_of_0_asks_for_more_than_an_unchanged_flow() -> None:
@@ -214,7 +216,7 @@ def test_clusters_are_counted_as_such() -> None:
     pairs = compare_pairs(candidate, baseline, better="higher", clusters=[*"abcde"] * 6)
     assert noninferior(pairs, 0.05, better="higher", p_value=pairs.p_value, same_outputs=False) == (
         "INCONCLUSIVE",
-        "3 worse and 0 better: delta -0.1 on 30 rows in 5 clusters; under 10 clusters nothing is tested",
+        "3 worse and 0 better: delta -0.1 on 30 rows in 5 clusters; under 10 clusters nothing is tested; write keep_passing for so few",
     )
 
 

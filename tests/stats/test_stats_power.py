@@ -146,7 +146,7 @@ def test_an_unchanged_flow_fails_in_no_more_than_five_of_a_hundred(n: int) -> No
 def test_a_flow_that_never_flips_passes_as_soon_as_the_rows_can_show_it() -> None:
     assert margin_chances(52, 0.05, discordant=0) == Chances(passed=1, failed=0, inconclusive=0)
     assert margin_chances(51, 0.05, discordant=0) == Chances(passed=0, failed=0, inconclusive=1)
-    assert margin_chances(5, 0.05, discordant=0) == Chances(passed=1, failed=0, inconclusive=0)
+    assert margin_chances(5, 0.5, discordant=0) == Chances(passed=0, failed=0, inconclusive=1)
 
 
 def test_smallest_drop_of_a_margin_gate() -> None:
