@@ -113,6 +113,7 @@ class Session:
             digest=version,
             data=data,
             llm=execution.request.llm.mode,
+            partial=plan.partial,
         )
         kept = self._store.put(part.key, result)
         known = [found for other in _executions(plan) if (found := self._store.get(other.key))]

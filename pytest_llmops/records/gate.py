@@ -75,7 +75,8 @@ class CellResult:
     ``repeats`` are the further executions, if rows are run more than once. ``columns`` holds those columns of the data
     that gates need, by line number, as text: slices, clusters, and under ``key`` the column that names rows.
     ``digest`` stands for the flow's version, and ``data`` for the content of the files with its rows and their gold;
-    both are empty where unknown. ``llm`` is how LLM calls were answered.
+    both are empty where unknown. ``llm`` is how LLM calls were answered. ``partial`` is true where only the first rows
+    of the dataset were run.
     """
 
     cell: Cell
@@ -88,6 +89,7 @@ class CellResult:
     digest: str = ""
     data: str = ""
     llm: LLMMode = "live"
+    partial: bool = False
 
     @property
     def executions(self) -> tuple[Repeat, ...]:

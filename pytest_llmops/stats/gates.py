@@ -110,7 +110,8 @@ def _rule_text(threshold: Threshold) -> str:
     if threshold.margin is not None:
         parts.append(f"at most {threshold.margin:g} worse")
     if threshold.must_pass:
-        parts.append(f"{len(threshold.must_pass)} rows must pass")
+        count = len(threshold.must_pass)
+        parts.append(f"{count} row{'s' * (count != 1)} must pass")
     if threshold.keep_passing:
         parts.append("no row that passed may fail")
     return ", ".join(part for part in parts if part)

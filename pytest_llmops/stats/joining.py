@@ -67,7 +67,7 @@ def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarant
         pairs=pairs,
         labels=labels("comparable"),
         added=mine.labels_without(here for here, _ in matches),
-        removed=theirs.labels_without(there for _, there in matches),
+        removed=() if candidate.partial else theirs.labels_without(there for _, there in matches),
         changed=labels("changed"),
         unscored=labels("unscored"),
         quarantined=labels("quarantined"),
@@ -100,7 +100,10 @@ def _row_refusal(mine: _Side, theirs: _Side) -> str:
         if problem := side.key_problem():
             return f"key '{side.key}' of {of}: {problem}; give every row a value of its own"
     same = sum(_kind(mine, theirs, match) != "changed" for match in _matches(mine, theirs))
-    for side, of in ((mine, "of this run's"), (theirs, "of the baseline's")):
+    sides = [(mine, "of this run's")]
+    if not mine.result.partial:
+        sides.append((theirs, "of the baseline's"))
+    for side, of in sides:
         if not same or 2 * same < len(side.contents):
             return f"another dataset: only {same} {of} {len(side.contents)} rows are the same; {SAVE_ANEW}"
     return ""

@@ -1,4 +1,4 @@
-"""The README's commands are those that CI runs, and its example prints what it shows."""
+"""The README's commands are those that CI runs, and its examples print what they show."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def test_ci_runs_the_two_commands() -> None:
 
 
 @pytest.mark.slow
-def test_the_example_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", console_blocks()[2:], ids=("threshold", "evidence"))
+def test_the_examples_print_what_they_show(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    example = console_blocks()[2].replace(".venv/bin/pytest", "pytest")
+    example = block.replace(".venv/bin/pytest", "pytest")
     page = tmp_path / "page.md"
     page.write_text(f'<!-- project: samples -->\n```console exit="1"\n{example}```\n', encoding="utf-8")
     run_page(page, tmp_path)

@@ -191,6 +191,19 @@ def test_rows_that_must_pass(project: Project) -> None:
     result.stdout.fnmatch_lines(["1 of 3 rows that must pass did not", "  w39"])
 
 
+def test_the_first_rows_alone_are_asked_and_compared(project: Project) -> None:
+    given(project, "{must_pass: [w00, w39], max_drop: 0.1}")
+    project.run("--llmops-report-dir", "main")
+    assert project.run("--llmops-baseline", "main", "--llmops-max-rows", "12").ret == 0
+    assert gate_of(project)["rule"] == "at most 0.1 worse, 1 row must pass"
+    given(project, "{must_pass: [w39]}")
+    assert project.run("--llmops-max-rows", "12").ret == 0
+    assert [gate["item"] for gate in project.report("gate.json")["gates"]] == [
+        "compare[shout-words-default]",
+        "run[shout-words-default]",
+    ]
+
+
 def test_rows_that_have_to_keep_passing(project: Project) -> None:
     given(project, "{min: 0.5, keep_passing: true}")
     save_baseline(project)

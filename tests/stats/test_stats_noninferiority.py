@@ -216,7 +216,8 @@ def test_clusters_are_counted_as_such() -> None:
     pairs = compare_pairs(candidate, baseline, better="higher", clusters=[*"abcde"] * 6)
     assert noninferior(pairs, 0.05, better="higher", p_value=pairs.p_value, same_outputs=False) == (
         "INCONCLUSIVE",
-        "3 worse and 0 better: delta -0.1 on 30 rows in 5 clusters; under 10 clusters nothing is tested; write keep_passing for so few",
+        "3 worse and 0 better: delta -0.1 on 30 rows in 5 clusters; under 10 clusters nothing is tested; "
+        "write keep_passing for so few",
     )
 
 
