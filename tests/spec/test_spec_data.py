@@ -93,7 +93,7 @@ def test_missing_file_names_the_places_tried(case: Case) -> None:
         ("rows.jsonl", f'{{"text": {"[" * 100_000}', ":1: not valid JSON: nested too deeply; correct this line"),
         ("rows.json", '{"text": ["a"]}', ":1: is not a list of rows; "
          "write [{...}, {...}], or one row per line in a .jsonl file"),
-        ("rows.json", '[\n{"text": "a"},\n]', ":3: not valid JSON: Expecting value at column 1; correct this line"),
+        ("rows.json", '[\n{"text": "a"},\n?]', ":3: not valid JSON: Expecting value at column 1; correct this line"),
         ("rows.csv", "text\na\nb,c\n", ":3: has 2 fields, but the header has 1; quote fields that hold the separator"),
     ],
 )  # fmt: skip

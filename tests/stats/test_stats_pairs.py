@@ -39,7 +39,7 @@ def test_five_rows_that_got_worse_are_the_fewest_for_significance() -> None:
     assert [round(mcnemar(worse, 0), 4) for worse in range(6)] == [1, 0.5, 0.25, 0.125, 0.0625, 0.0312]
 
 
-@given(st.lists(st.sampled_from([-2.0, -0.5, 0.25, 0.3, 1.0]), min_size=1, max_size=8))
+@given(st.lists(st.sampled_from([-2.0, -0.5, 0.25, 0.375, 1.0]), min_size=1, max_size=8))  # sums without rounding
 def test_sign_flip_agrees_with_scipys_permutation_test(differences: list[float]) -> None:
     if len(differences) < 2:
         return
