@@ -8,7 +8,7 @@ from itertools import chain
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.plan import CellPlan
-from pytest_llmops.records.experiment import RUN, Threshold
+from pytest_llmops.records.experiment import RUN, Severity, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, GateResult
 from pytest_llmops.stats.against_baseline import Contrast, Reference, contrast
 from pytest_llmops.stats.gates import judge_metric, judge_run, report_evaluator, required_variants
@@ -40,7 +40,7 @@ class Judge:
         self._experiment = plans[0].experiment
         self._measured: dict[_Place, Measurement] = {}
         self._contrasts: dict[_Place, Contrast | str] = {}
-        self._families: dict[str, dict[_Place, float]] = {}
+        self._families: dict[tuple[str, Severity], dict[_Place, float]] = {}
 
     def decide(self, plan: CellPlan, demand: Demand) -> GateResult:
         """Decide on one demand of one cell."""
@@ -60,7 +60,7 @@ class Judge:
             self._measure(plan, threshold),
             blocking=blocking,
             found=self._contrast(plan, threshold) if compares else None,
-            p_value=self._p_values(plan).get(_place(plan, threshold)) if compares else None,
+            p_value=self._p_values(plan, threshold).get(_place(plan, threshold)) if compares else None,
         )
 
     @cached_property
@@ -109,24 +109,34 @@ class Judge:
         known = ", ".join(dict.fromkeys(other.cell.variant.id for other in self._plans))
         raise LLMOpsError(f"llmops.baseline: variant '{variant}' is not run; those that are: {known}")
 
-    def _p_values(self, plan: CellPlan) -> Mapping[_Place, float]:
+    def _p_values(self, plan: CellPlan, threshold: Threshold) -> Mapping[_Place, float]:
         """Correct the p-values of a family of comparisons by Holm's method: a false alarm in any closes the gate.
 
         The family are all comparisons with the baseline that a variant's cells make, or those of all variants where
-        all must pass. It does not depend on what was selected to run.
+        all must pass. Those that only warn can't close the gate: they are a family of their own. It does not depend on
+        what was selected to run.
         """
         variant = plan.cell.variant.id
-        if variant not in self._families:
+        family = variant, threshold.severity
+        if family not in self._families:
             everyone = self._experiment.gate.require == "all"
-            family = [other for other in self._plans if everyone or other.cell.variant.id == variant]
-            self._families[variant] = holm(dict(chain.from_iterable(map(self._raw_p_values, family))))
-        return self._families[variant]
+            others = [other for other in self._plans if everyone or other.cell.variant.id == variant]
+            found = (self._raw_p_values(other, threshold.severity) for other in others if not self._is_baseline(other))
+            self._families[family] = holm(dict(chain.from_iterable(found)))
+        return self._families[family]
 
-    def _raw_p_values(self, plan: CellPlan) -> Iterator[tuple[_Place, float]]:
+    def _raw_p_values(self, plan: CellPlan, severity: Severity) -> Iterator[tuple[_Place, float]]:
         for threshold in plan.thresholds:
-            found = self._contrast(plan, threshold) if threshold.margin is not None else None
+            if threshold.margin is None or threshold.severity != severity:
+                continue
+            found = self._contrast(plan, threshold)
             if isinstance(found, Contrast) and found.pairs and found.pairs.p_value is not None:
                 yield _place(plan, threshold), found.pairs.p_value
+
+    def _is_baseline(self, plan: CellPlan) -> bool:
+        """Tell whether a cell is what its siblings are compared with, so that to compare it shows nothing."""
+        source = self._experiment.baseline
+        return self._baseline_of is None and source is not None and source.variant == plan.cell.variant.id
 
 
 def _place(plan: CellPlan, threshold: Threshold) -> _Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from pytest_llmops.records.experiment import RUN, Dataset, Experiment, GatePolic
 from pytest_llmops.records.gate import Cell, Demand, cell_key
 from pytest_llmops.records.labels import as_label
 from pytest_llmops.records.run import LLM, LLMMode, RunRequest, RunResult, Variant
-from pytest_llmops.rules import ANY
 from pytest_llmops.spec.reduction import parse_reduction
 
 
@@ -186,17 +185,14 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
     golds = [gold for _, gold in bound]
     columns = _columns((dataset, *golds), options.max_rows)
     key_column = next((gold.key for gold in golds if gold.key), None)
-    applicable = _applicable(experiment.thresholds, evaluators | {RUN}, dataset.name)
     partial = options.max_rows is not None and (dataset.rows is None or dataset.rows > options.max_rows)
-    if partial:
-        applicable = tuple(_asked_of(applicable, columns.get(key_column or "", ())))
     execution = ExecutionPlan(request=request, evaluations=evaluations)
     return CellPlan(
         experiment=experiment,
         cell=cell,
         request=request,
         evaluations=evaluations,
-        thresholds=applicable,
+        thresholds=_applicable(experiment.thresholds, evaluators | {RUN}, dataset.name),
         expected_rows=_expected(dataset.rows, options.max_rows),
         repeats=tuple(execution.again(number) for number in range(1, experiment.gate.repeat)),
         columns=columns,
@@ -219,14 +215,6 @@ def _applicable(thresholds: Sequence[Threshold], evaluators: set[str], dataset: 
     chosen = {t.name: t for t in thresholds if t.dataset is None and t.evaluator in evaluators}
     chosen |= {t.name: t for t in thresholds if t.dataset == dataset and t.evaluator in evaluators}
     return tuple(chosen.values())
-
-
-def _asked_of(thresholds: Sequence[Threshold], keys: Collection[str]) -> Iterator[Threshold]:
-    """Ask only the rows with these keys to pass; a threshold that asks for nothing else then asks for nothing."""
-    for threshold in thresholds:
-        asked = replace(threshold, must_pass=tuple(key for key in threshold.must_pass if key in keys))
-        if asked.must_pass or asked.compares or asked.rule != ANY:
-            yield asked
 
 
 def _expected(rows: int | None, max_rows: int | None) -> int | None:

@@ -48,7 +48,6 @@ def _with_rule_of(given: Threshold, known: Threshold) -> Threshold:
     return replace(
         known,
         rule=given.rule,
-        confidence=given.confidence,
         better=known.better if known.compares or known.must_pass else given.better,
         severity=given.severity,
         file=given.file,

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_llmops.records.estimates import Comparison
-from pytest_llmops.records.experiment import Experiment, Threshold
+from pytest_llmops.records.experiment import Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import CellResult, Verdict
 from pytest_llmops.records.run import Row
 from pytest_llmops.stats.joining import Joined, join, refusal
-from pytest_llmops.stats.measuring import Measurement, measure, pass_mark
+from pytest_llmops.stats.measuring import Measurement, measure
 from pytest_llmops.stats.noninferiority import Pairs, compare_pairs, noninferior
-from pytest_llmops.stats.repeats import passes
+from pytest_llmops.stats.passing import pass_mark, passes
 from pytest_llmops.stats.rows import described, short
 
 _SHOWN = 5
@@ -33,7 +33,9 @@ class Contrast:
     """Candidate and baseline side by side. ``scores`` holds both scores of each pair of rows that can be compared.
 
     ``pairs`` is None where no scores of rows support statistics, for the reason ``why``: then only the metric itself
-    counts. ``flips`` describes the rows whose score changed, those that got worse first.
+    counts, and ``whole`` whether it is of the same rows on both sides. ``flips`` describes the rows whose score
+    changed, those that got worse first. ``missing`` are the rows that have a score in the baseline and none now, with
+    that score.
     """
 
     reference: Reference
@@ -43,7 +45,9 @@ class Contrast:
     scores: tuple[tuple[float, float], ...] = ()
     pairs: Pairs | None = None
     why: str = ""
+    whole: bool = True
     flips: tuple[str, ...] = ()
+    missing: tuple[tuple[str, float], ...] = ()
 
 
 def contrast(
@@ -53,15 +57,24 @@ def contrast(
     cell = reference.cell
     if cell is None:
         return reference.problem
-    if problem := refusal(result, cell, threshold.evaluator):
-        return f"{reference.name}: {problem}"
     theirs = measure(cell, threshold, experiment)
-    if theirs.problems or mine.problems or theirs.value is None or mine.value is None:
-        return f"{reference.name}: {'; '.join(theirs.problems or mine.problems)}"
+    if problem := _obstacle(result, cell, threshold, experiment.gate) or "; ".join(theirs.problems or mine.problems):
+        return f"{reference.name}: {problem}"
     joined = join(result, cell, threshold.evaluator, quarantine=experiment.gate.quarantine)
-    if not (mine.scores and theirs.scores):
-        why = mine.why or theirs.why
-        return Contrast(reference=reference, joined=joined, value=mine.value, baseline=theirs.value, why=why)
+    why = mine.why or theirs.why
+    if not why and mine.output != theirs.output:
+        why = f"the scores are in '{mine.output}' now and in '{theirs.output}' in the baseline"
+    if why:
+        whole = not (joined.added or joined.removed or joined.changed or joined.unscored or joined.quarantined)
+        return Contrast(
+            reference=reference,
+            joined=joined,
+            value=mine.value or 0.0,
+            baseline=theirs.value or 0.0,
+            why=why,
+            whole=whole and not (result.partial or cell.partial),
+        )
+    missing = _missing(joined, mine, theirs)
     joined = _with_scores(joined, mine, theirs)
     scores = tuple((mine.scores[here], theirs.scores[there]) for here, there in joined.pairs)
     if not scores:
@@ -76,7 +89,16 @@ def contrast(
         scores=scores,
         pairs=compare_pairs(ours, others, better=threshold.better, clusters=clusters, method=experiment.gate.interval),
         flips=tuple(_flips(result, cell, joined, scores, threshold)),
+        missing=missing,
     )
+
+
+def _obstacle(result: CellResult, cell: CellResult, threshold: Threshold, policy: GatePolicy) -> str:
+    """Say why a cell can't be compared with another one; nothing where it can be."""
+    if policy.reduce != "mean" and len(result.executions) != len(cell.executions):
+        times = f"{len(cell.executions)} times, and here {len(result.executions)} times"
+        return f"each row was run {times}, and 'reduce: {policy.reduce}' depends on that"
+    return refusal(result, cell, threshold.evaluator)
 
 
 def clusters_of(result: CellResult, experiment: Experiment, numbers: Sequence[int]) -> list[str] | None:
@@ -95,18 +117,25 @@ def weigh(found: Contrast, threshold: Threshold, p_value: float | None) -> tuple
     if margin is None:
         return "PASS", ""
     if found.pairs is None:
+        if not found.whole:
+            return "INCONCLUSIVE", f"the metric alone is not of the same rows as in the baseline, and {found.why}"
         delta = found.value - found.baseline
-        verdict: Verdict = "PASS" if (delta if threshold.better == "lower" else -delta) <= margin + 1e-12 else "FAIL"
-        return verdict, f"decided on the metric alone, without an interval: {found.why}"
-    same = found.joined.same_outputs
-    return noninferior(found.pairs, margin, better=threshold.better, p_value=p_value, same_outputs=same)
+        alone: Verdict = "PASS" if (delta if threshold.better == "lower" else -delta) <= margin + 1e-12 else "FAIL"
+        return alone, f"decided on the metric alone, without an interval: {found.why}"
+    same = found.joined.same_outputs and not found.missing
+    verdict, reason = noninferior(found.pairs, margin, better=threshold.better, p_value=p_value, same_outputs=same)
+    if verdict == "PASS" and found.missing:
+        return "INCONCLUSIVE", f"{len(found.missing)} rows that have a score in the baseline have none now; {reason}"
+    return verdict, reason
 
 
-def lost_rows(found: Contrast, threshold: Threshold) -> list[str]:
-    """Name the rows that reached the pass mark in the baseline and no longer do."""
+def kept_rows(found: Contrast, threshold: Threshold) -> tuple[list[str], list[str]]:
+    """Name the rows that reached the pass mark in the baseline: those that still do, and those that don't."""
     mark, better = pass_mark(threshold), threshold.better
     pairs = zip(found.joined.labels, found.scores, strict=True)
-    return [label for label, (ours, theirs) in pairs if passes(theirs, mark, better) and not passes(ours, mark, better)]
+    passed = [(label, passes(ours, mark, better)) for label, (ours, theirs) in pairs if passes(theirs, mark, better)]
+    passed += [(label, False) for label, theirs in found.missing if passes(theirs, mark, better)]
+    return [label for label, keeps in passed if keeps], [label for label, keeps in passed if not keeps]
 
 
 def record(found: Contrast, threshold: Threshold, adjusted_p: float | None) -> Comparison:
@@ -129,6 +158,15 @@ def record(found: Contrast, threshold: Threshold, adjusted_p: float | None) -> C
         added=joined.added,
         removed=joined.removed,
         changed=(*joined.changed, *joined.unscored),
+    )
+
+
+def _missing(joined: Joined, mine: Measurement, theirs: Measurement) -> tuple[tuple[str, float], ...]:
+    pairs = (*zip(joined.pairs, joined.labels, strict=True), *zip(joined.unscored_pairs, joined.unscored, strict=True))
+    return tuple(
+        (label, theirs.scores[there])
+        for (here, there), label in pairs
+        if there in theirs.scores and here not in mine.scores
     )
 
 

@@ -1,33 +1,20 @@
-"""What each part of a demand on a metric comes to: its rule, its rows that must pass, its baseline, its slices."""
+"""What each part of a demand on a metric comes to: its rule, its slices, and what is demanded of rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from pytest_llmops.records.estimates import Interval
 from pytest_llmops.records.experiment import RUN, Experiment, Threshold
-from pytest_llmops.records.gate import CellResult, Verdict
+from pytest_llmops.records.gate import CellResult
 from pytest_llmops.rules import ANY, Rule
-from pytest_llmops.stats.against_baseline import Contrast, clusters_of, lost_rows, weigh
+from pytest_llmops.stats.against_baseline import Contrast, clusters_of
 from pytest_llmops.stats.intervals import confidence_interval, interval_of
-from pytest_llmops.stats.measuring import Measurement, pass_mark
-from pytest_llmops.stats.repeats import passes
+from pytest_llmops.stats.measuring import Measurement
+from pytest_llmops.stats.row_findings import Finding, of_baseline, of_must_pass
 from pytest_llmops.stats.rows import worst_rows
 from pytest_llmops.stats.slices import judge_slices
-
-_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one part of a demand came to. A gate is as bad as its worst finding."""
-
-    verdict: Verdict
-    reason: str = ""
-    details: tuple[str, ...] = ()
-    weak: bool = False
 
 
 def findings(
@@ -48,10 +35,10 @@ def findings(
         return
     yield _of_rule(result, threshold, experiment, measured)
     if threshold.must_pass:
-        yield _of_must_pass(result, threshold, experiment, measured)
+        yield of_must_pass(result, threshold, experiment, measured)
     if threshold.compares:
-        yield _of_baseline(threshold, found, p_value)
-    if missing := _unscored(result, threshold):
+        yield of_baseline(threshold, found, p_value)
+    if missing := _unscored(result, threshold, measured):
         yield Finding("PASS", missing)
     if measured.doubt:
         yield Finding("INCONCLUSIVE", measured.doubt)
@@ -107,46 +94,6 @@ def _of_slices(result: CellResult, threshold: Threshold, experiment: Experiment,
     return Finding(*judge_slices(result, measured.scores, threshold, column, experiment))
 
 
-def _of_must_pass(result: CellResult, threshold: Threshold, experiment: Experiment, measured: Measurement) -> Finding:
-    """Decide on rows that have to pass by themselves."""
-    if not measured.scores:
-        return Finding("ERROR", f"'must_pass' needs the scores of rows, but {measured.why}")
-    keys = result.columns.get(result.key or "", ())
-    numbers = {key: number for number, key in enumerate(keys)}
-    asked = [key for key in threshold.must_pass if key not in experiment.gate.quarantine]
-    if unknown := [key for key in asked if numbers.get(key) not in measured.scores]:
-        return Finding("ERROR", f"must_pass: {_listed(unknown)} without a score")
-    mark = pass_mark(threshold)
-    lost = [key for key in asked if not passes(measured.scores[numbers[key]], mark, threshold.better)]
-    if lost:
-        return Finding("FAIL", f"{len(lost)} of {len(asked)} rows that must pass did not", (_listed(lost),))
-    return Finding("PASS")
-
-
-def _of_baseline(threshold: Threshold, found: Contrast | str | None, p_value: float | None) -> Finding:
-    if not isinstance(found, Contrast):
-        return Finding("ERROR", found or "there is no baseline to compare with; give one with --llmops-baseline")
-    verdict, reason = weigh(found, threshold, p_value)
-    others = [
-        (found.joined.added, "not in the baseline"),
-        (found.joined.removed, "only in the baseline"),
-        (found.joined.changed, "changed since the baseline"),
-        (found.joined.unscored, "failed or without a score on one side"),
-        (found.joined.quarantined, "quarantined"),
-    ]
-    details = (*found.flips, *(f"{what}, not compared: {_listed(labels)}" for labels, what in others if labels))
-    if threshold.keep_passing:
-        if found.pairs is None:
-            return Finding("ERROR", f"'keep_passing' needs the scores of rows, but {found.why}")
-        if lost := lost_rows(found, threshold):
-            lost_text = "1 row that passed in the baseline no longer does"
-            if len(lost) > 1:
-                lost_text = f"{len(lost)} rows that passed in the baseline no longer do"
-            reasons = (reason, lost_text)
-            return Finding("FAIL", "; ".join(filter(None, reasons)), (_listed(lost), *details))
-    return Finding(verdict, reason, details)
-
-
 def _blamed(result: CellResult, threshold: Threshold, measured: Measurement) -> tuple[str, ...]:
     evaluation = result.evaluations.get(threshold.evaluator)
     if evaluation is None or measured.value is None:
@@ -164,18 +111,13 @@ def interval(result: CellResult, experiment: Experiment, measured: Measurement) 
     return interval_of(list(measured.scores.values()), clusters=clusters, method=experiment.gate.interval)
 
 
-def _unscored(result: CellResult, threshold: Threshold) -> str:
+def _unscored(result: CellResult, threshold: Threshold, measured: Measurement) -> str:
     """Say what the numbers do not: rows that are missing from the metric within what the policy allows."""
     evaluation = result.evaluations.get(threshold.evaluator)
     if evaluation is None:
         return ""
-    unscored = evaluation.expected_rows - len(evaluation.result.completed)
+    unscored = evaluation.expected_rows - measured.n
     return f"{unscored} of {evaluation.expected_rows} rows failed and are not in it" if unscored > 0 else ""
-
-
-def _listed(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return ", ".join(labels[:_SHOWN]) + more
 
 
 def percent(share: float | None) -> str:

@@ -6,7 +6,6 @@ threshold, because a run that loses its hard rows reports better metrics.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -15,6 +14,7 @@ from typing import Any
 from pytest_llmops.records.experiment import GatePolicy
 from pytest_llmops.records.gate import CellResult, Evaluation
 from pytest_llmops.records.run import Row, RunResult
+from pytest_llmops.stats.scores import is_number
 
 _SHOWN_ROWS = 5
 
@@ -74,8 +74,8 @@ def metric_value(metrics_of: RunResult, metric: str) -> tuple[float | None, str]
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None, f"metric '{metric}' is {value!r}, not a number"
-    if not math.isfinite(value):
-        return None, f"metric '{metric}' is {value}, not a finite number"
+    if not is_number(value):
+        return None, f"metric '{metric}' is {_short(value)}, not a finite number"
     return float(value), ""
 
 
@@ -103,3 +103,8 @@ def row_errors(rows: Sequence[Row]) -> list[str]:
 def _listing(numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:_SHOWN_ROWS])) + ", ..." * (len(numbers) > _SHOWN_ROWS)
     return f"row {shown}" if len(numbers) == 1 else f"rows {shown}"
+
+
+def _short(value: object) -> str:
+    # Python refuses to write integers of more than some thousands of digits.
+    return "too large" if isinstance(value, int) else str(value)

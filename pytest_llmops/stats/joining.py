@@ -32,7 +32,8 @@ class Joined:
     ``labels`` names each pair, by its key or as ``row N``. All else are labels too: of rows that only the candidate
     has (``added``) or only the baseline (``removed``), that have other inputs or another gold (``changed``), that
     were not scored on one of the sides (``unscored``), or that were left out on demand (``quarantined``).
-    ``same_outputs`` is true where all pairs have the very same outputs on both sides, and no common row failed.
+    ``unscored_pairs`` are the line numbers of the unscored rows. ``same_outputs`` is true where all pairs have the very
+    same outputs on both sides, and no common row failed.
     """
 
     pairs: tuple[_Match, ...] = ()
@@ -43,6 +44,7 @@ class Joined:
     unscored: tuple[str, ...] = ()
     quarantined: tuple[str, ...] = ()
     same_outputs: bool = False
+    unscored_pairs: tuple[_Match, ...] = ()
 
 
 def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarantine: Collection[str] = ()) -> Joined:
@@ -71,6 +73,7 @@ def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarant
         changed=labels("changed"),
         unscored=labels("unscored"),
         quarantined=labels("quarantined"),
+        unscored_pairs=tuple(kinds["unscored"]),
         same_outputs=same and bool(pairs) and not kinds["unscored"],
     )
 
@@ -96,6 +99,8 @@ def _evaluator_refusal(candidate: CellResult, baseline: CellResult, evaluator: s
 
 
 def _row_refusal(mine: _Side, theirs: _Side) -> str:
+    if theirs.result.partial and not mine.result.partial:
+        return f"the baseline has only the first {len(theirs.contents)} rows of its dataset; {SAVE_ANEW}"
     for side, of in ((mine, "this run"), (theirs, "the baseline")):
         if problem := side.key_problem():
             return f"key '{side.key}' of {of}: {problem}; give every row a value of its own"

@@ -6,9 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_llmops.records.experiment import COVERAGE, RUN, RUN_DURATIONS, Better, Experiment, Score, Threshold
+from pytest_llmops.records.experiment import (
+    COVERAGE,
+    RUN,
+    RUN_DURATIONS,
+    Better,
+    Experiment,
+    GatePolicy,
+    Score,
+    Threshold,
+)
 from pytest_llmops.records.gate import CellResult, Evaluation
+from pytest_llmops.records.run import RunResult
 from pytest_llmops.stats.integrity import evaluation_problems, metric_value, run_problems
+from pytest_llmops.stats.passing import mark_problem, pass_mark
 from pytest_llmops.stats.repeats import reduce_scores
 from pytest_llmops.stats.run_metrics import NotCounted, run_metric
 from pytest_llmops.stats.scores import RowScores, row_scores
@@ -34,14 +45,13 @@ class Measurement:
 
 def measure(result: CellResult, threshold: Threshold, experiment: Experiment) -> Measurement:
     """Measure the metric that a threshold is about, over all executions of the cell."""
+    column = experiment.gate.cluster
+    if column is not None and column not in result.columns:
+        unknown = f"column '{column}', which says what rows belong together, was not read from the data"
+        return Measurement(value=None, n=len(result.run.rows), problems=(unknown,))
     if threshold.evaluator == RUN:
         return _measure_run(result, threshold, experiment)
     return _measure_evaluation(result, threshold, experiment)
-
-
-def pass_mark(threshold: Threshold) -> float:
-    """Return the score from which on a row passes: by default the best of scores that are 0 or 1."""
-    return (1.0 if threshold.better == "higher" else 0.0) if threshold.pass_mark is None else threshold.pass_mark
 
 
 def declared_score(experiment: Experiment, evaluator: str, metric: str) -> Score | None:
@@ -63,13 +73,28 @@ def _measure_run(result: CellResult, threshold: Threshold, experiment: Experimen
     except NotCounted as unknown:
         return Measurement(value=None, n=n, problems=(str(unknown),))
     doubt = ""
-    if threshold.metric in RUN_DURATIONS and result.llm != "live" and any(run.llm_calls for run in runs):
-        doubt = "answers of the LLM are recorded, so this is not the time that the service takes"
+    if threshold.metric in RUN_DURATIONS:
+        doubt = _time_doubt(result, threshold.metric)
     if threshold.metric != "error_rate":
         return Measurement(value=_mean(values), n=n, why="it is one number for the whole run", doubt=doubt)
     failures = [{row.line_number: float(row.failed) for row in run.rows} for run in runs]
     scores = reduce_scores(failures, experiment.gate.reduce, "lower", pass_mark(threshold))
     return Measurement(value=_mean(list(scores.values())), n=n, scores=scores, output="failed", doubt=doubt)
+
+
+def _time_doubt(result: CellResult, metric: str) -> str:
+    """Say why a time is not the one that was asked for."""
+    runs = [execution.run for execution in result.executions]
+    if result.llm != "live" and any(map(_asked_a_model, runs)):
+        return "answers of the LLM are recorded, so this is not the time that the service takes"
+    if metric == "duration" and any(run.reused and run.recorded is None for run in runs):
+        return "some of the rows were reused, so this is not the time of a whole run"
+    return ""
+
+
+def _asked_a_model(run: RunResult) -> bool:
+    """Tell whether a run asked a model; rows that are reused count, for which no call was made."""
+    return bool(run.llm_calls) or any(row.usage or row.uncounted or row.tokens.total for row in run.rows)
 
 
 def _measure_evaluation(result: CellResult, threshold: Threshold, experiment: Experiment) -> Measurement:
@@ -85,13 +110,32 @@ def _measure_evaluation(result: CellResult, threshold: Threshold, experiment: Ex
         policy = replace(policy, max_failed_rows=result.expected_rows or len(result.run.rows))
     for evaluation in evaluations:
         problems = problems or evaluation_problems(evaluation, policy)
-    n = min(len(evaluation.result.completed) for evaluation in evaluations)
+    common = frozenset.intersection(*map(_completed, evaluations))
+    n = len(common)
+    if not (problems or own_coverage or len(evaluations) == 1):
+        problems = _repeat_problems(n, evaluations[0].expected_rows, policy)
     if problems:
         value, _ = metric_value(evaluations[0].result, threshold.metric)
         return Measurement(value=value, n=n, problems=tuple(problems))
     if own_coverage:
         return _coverage(evaluations, threshold, experiment)
     return _logged(evaluations, threshold, experiment, n)
+
+
+def _completed(evaluation: Evaluation) -> frozenset[int]:
+    return frozenset(row.line_number for row in evaluation.result.completed)
+
+
+def _repeat_problems(scored: int, expected: int, policy: GatePolicy) -> list[str]:
+    """Check that few enough rows are lost over all repeats: only those that every one of them scored can be reduced."""
+    problems = []
+    if expected - scored > policy.max_failed_rows:
+        problems.append(
+            f"{scored} of {expected} rows were scored in every repeat, max_failed_rows is {policy.max_failed_rows}"
+        )
+    if scored < policy.min_rows:
+        problems.append(f"{scored} rows were scored in every repeat, min_rows is {policy.min_rows}")
+    return problems
 
 
 def _coverage(evaluations: Sequence[Evaluation], threshold: Threshold, experiment: Experiment) -> Measurement:
@@ -130,6 +174,8 @@ def _logged(evaluations: Sequence[Evaluation], threshold: Threshold, experiment:
     if problems := next((scores.problems for scores in found if scores.problems), ()):
         return Measurement(value=None, n=n, problems=problems)
     why = next((scores.why for scores in found if scores.why), "")
+    if not why and len({scores.output for scores in found}) > 1:
+        why = "the repeats have different outputs with this mean; name the one that is the score under 'scores:'"
     return _reduced(values, [] if why else found, threshold, experiment, n=n, why=why)
 
 
@@ -150,6 +196,9 @@ def _reduced(
             return Measurement(value=None, n=n, problems=(problem,))
         return Measurement(value=_mean(values), n=n, why=why)
     better: Better = threshold.better
+    every = (score for scores in found for score in scores.values.values())
+    if len(values) > 1 and "-of-" in how and (problem := mark_problem(threshold, every)):
+        return Measurement(value=None, n=n, problems=(f"'reduce: {how}': {problem}",))
     scores = reduce_scores([scores.values for scores in found], how, better, pass_mark(threshold))
     if not scores:
         return Measurement(value=None, n=0, problems=("no row was scored in every repeat",))

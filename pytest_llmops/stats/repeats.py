@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from pytest_llmops.records.experiment import Better
+from pytest_llmops.stats.passing import passes
 
 
 def reduce_scores(repeats: Sequence[Mapping[int, float]], how: str, better: Better, mark: float) -> dict[int, float]:
@@ -22,11 +23,6 @@ def reduce_scores(repeats: Sequence[Mapping[int, float]], how: str, better: Bett
     reduce = _reducer(how, better, mark)
     common = [number for number in repeats[0] if all(number in scores for scores in repeats)]
     return {number: reduce([scores[number] for scores in repeats]) for number in common}
-
-
-def passes(score: float, mark: float, better: Better) -> bool:
-    """Tell whether a row's score reaches the mark."""
-    return score >= mark if better == "higher" else score <= mark
 
 
 def _reducer(how: str, better: Better, mark: float) -> Callable[[Sequence[float]], float]:

@@ -42,10 +42,8 @@ def row_scores(rows: Sequence[Row], metric: str, value: float, declared: Score |
     score = declared or _of_same_name(rows, metric)
     if score is None:
         return _found(rows, metric, value)
-    problems = [text for row in rows if (text := _problem(row, score))]
-    if problems:
-        more = f" (and {len(problems) - _SHOWN} more rows)" if len(problems) > _SHOWN else ""
-        return RowScores(output=score.output, problems=("; ".join(problems[:_SHOWN]) + more,))
+    if problems := _problems(rows, score):
+        return RowScores(output=score.output, problems=problems)
     values = _values(rows, score.output)
     mean = _mean(values)
     if _agrees(mean, value):
@@ -58,7 +56,10 @@ def row_scores(rows: Sequence[Row], metric: str, value: float, declared: Score |
 
 def is_number(value: object) -> bool:
     """Tell whether a value is a finite number; true and false are 1 and 0, as Python has it."""
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:  # an integer that is larger than any float
+        return False
 
 
 def _of_same_name(rows: Sequence[Row], metric: str) -> Score | None:
@@ -77,17 +78,34 @@ def _problem(row: Row, score: Score) -> str:
 
 
 def _found(rows: Sequence[Row], metric: str, value: float) -> RowScores:
-    names = sorted((rows[0].output or {}) if rows else ())
-    numeric = [name for name in names if all(is_number(_output(row, name)) for row in rows)]
-    fitting = {name: _values(rows, name) for name in numeric}
-    fitting = {name: values for name, values in fitting.items() if abs(_mean(values) - value) <= _TOLERANCE}
+    """Search for the output that the metric is the mean of.
+
+    Rows that lack a number where all others have one count too: a flow that averages what it has says nothing of them.
+    """
+    names = sorted({name for row in rows for name in row.output or {}})
+    scored = {name: [row for row in rows if is_number(_output(row, name))] for name in names}
+    fitting = {
+        name: _values(those, name)
+        for name, those in scored.items()
+        if those and abs(_mean(_values(those, name)) - value) <= _TOLERANCE
+    }
+    whole = {name: values for name, values in fitting.items() if len(values) == len(rows)}
     if not fitting:
         return RowScores(why=f"no output has {metric} as its mean over the rows")
-    first, *others = fitting
-    if any(fitting[other] != fitting[first] for other in others):
-        which = " and ".join(f"'{name}'" for name in fitting)
+    if not whole:
+        name = next(iter(fitting))
+        return RowScores(output=name, problems=_problems(rows, Score(output=name)))
+    first, *others = whole
+    if any(whole[other] != whole[first] for other in others):
+        which = " and ".join(f"'{name}'" for name in whole)
         return RowScores(why=f"outputs {which} all have {metric} as their mean; name the one under 'scores:'")
-    return RowScores(values=fitting[first], output=first)
+    return RowScores(values=whole[first], output=first)
+
+
+def _problems(rows: Sequence[Row], score: Score) -> tuple[str, ...]:
+    problems = [text for row in rows if (text := _problem(row, score))]
+    more = f" (and {len(problems) - _SHOWN} more rows)" if len(problems) > _SHOWN else ""
+    return ("; ".join(problems[:_SHOWN]) + more,) if problems else ()
 
 
 def _agrees(mean: float, value: float) -> bool:

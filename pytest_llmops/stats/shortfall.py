@@ -39,8 +39,10 @@ def _binomial(passed: int, n: int, bound: float, *, below: bool) -> float:
 def _t(scores: Sequence[float], mean: float, bound: float) -> float | None:
     n = len(scores)
     variance = math.fsum((score - mean) ** 2 for score in scores) / (n - 1) if n > 1 else 0.0
-    if variance == 0 or n < _FEWEST:
+    if n < _FEWEST:
         return None
+    if variance == 0:
+        return 0.0  # every one of so many is outside
     from scipy.special import stdtr
 
     return float(stdtr(n - 1, -abs(mean - bound) / math.sqrt(variance / n)))

@@ -373,3 +373,148 @@ def test_tokens_of_an_unknown_model_have_no_cost() -> None:
     row = Row(line_number=0, inputs={}, output={"a": 1}, tokens=Tokens(total=7))
     result = replace(cell([1.0]), run=RunResult(status="Completed", rows=(row,)))
     assert verdict(result, threshold("<= 1", "run.cost")).reason == ("row 0 used 7 tokens of a model that is not known")
+
+
+# ---------------------------------------------------------------------------------- what once let a gate stay open
+
+
+def renamed(result: CellResult, name: str, **more: Any) -> CellResult:
+    """The same cell, whose evaluator calls its score otherwise, and has other outputs too."""
+    evaluation = result.evaluations["m"]
+    rows = tuple(replace(row, output={name: (row.output or {})["hit"], **more}) for row in evaluation.result.rows)
+    return replace(result, evaluations={"m": replace(evaluation, result=replace(evaluation.result, rows=rows))})
+
+
+@pytest.mark.parametrize("lacking", [None, "(Failed)", float("nan")])
+def test_an_evaluator_that_averages_what_it_has_is_an_error(lacking: Any) -> None:
+    result = cell([1.0] * 5 + [lacking] * 15, rate=1.0)
+    gate = verdict(result, threshold(">= 0.9"))
+    assert gate.verdict == "ERROR"
+    assert gate.reason.startswith("row 5: score 'hit' is ")
+    assert gate.reason.endswith("(and 12 more rows)")
+
+
+def test_what_passes_has_to_be_said_of_scores_that_are_not_0_and_1() -> None:
+    result = cell([1.0, 5.0, 3.0], columns=IDS)
+    gate = verdict(result, threshold(must_pass=("k0",)))
+    problem = "scores go from 1 to 5; say with 'pass_mark' from which one on a row passes"
+    assert (gate.verdict, gate.reason) == ("ERROR", f"must_pass: {problem}")
+    assert verdict(result, threshold(must_pass=("k0",), pass_mark=4)).verdict == "FAIL"
+    kept = verdict(result, threshold(keep_passing=True), baseline=result)
+    assert (kept.verdict, kept.reason) == ("ERROR", f"keep_passing: {problem}")
+    most = experiment(gate={"repeat": 3, "reduce": "2-of-3"})
+    gate = verdict(cell([5.0, 5.0], [5.0, 5.0], [1.0, 5.0]), threshold("<= 1", better="lower"), of=most)
+    assert (gate.verdict, gate.reason) == ("ERROR", f"'reduce: 2-of-3': {problem}")
+
+
+def test_nothing_to_keep_is_no_pass() -> None:
+    gate = verdict(cell([0.0, 0.0]), threshold(keep_passing=True), baseline=cell([0.0, 0.0]))
+    assert (gate.verdict, gate.reason) == ("INCONCLUSIVE", "no row passed in the baseline, so none could fail")
+
+
+def test_other_numbers_of_repeats_are_not_compared_where_that_is_unfair() -> None:
+    best = experiment(gate={"reduce": "any"})
+    gate = verdict(cell([0.0, 1.0], [1.0, 0.0]), threshold(margin=0.05), baseline=cell([1.0, 0.0]), of=best)
+    assert (gate.verdict, gate.reason) == (
+        "ERROR",
+        "baseline: each row was run 1 times, and here 2 times, and 'reduce: any' depends on that",
+    )
+
+
+def test_rows_that_fail_in_other_repeats_add_up() -> None:
+    result = cell([1.0] * 6, [1.0] * 6)
+    repeat = result.repeats[0]
+    first, second = (
+        replace(each, result=replace(each.result, rows=rows))
+        for each, rows in (
+            (result.evaluations["m"], result.evaluations["m"].result.rows[:4]),
+            (repeat.evaluations["m"], repeat.evaluations["m"].result.rows[2:]),
+        )
+    )
+    broken = replace(result, evaluations={"m": first}, repeats=(replace(repeat, evaluations={"m": second}),))
+    lenient = experiment(gate={"repeat": 2, "max_failed_rows": 2})
+    gate = verdict(broken, threshold(">= 0.5"), of=lenient)
+    assert (gate.verdict, gate.reason) == (
+        "ERROR",
+        "2 of 6 rows were scored in every repeat, max_failed_rows is 2",
+    )
+
+
+def without(result: CellResult, *numbers: int) -> CellResult:
+    """The cell where these rows failed."""
+    rows = tuple(
+        replace(row, output=None, error="late") if row.line_number in numbers else row for row in result.run.rows
+    )
+    evaluation = result.evaluations["m"]
+    scored = tuple(row for row in evaluation.result.rows if row.line_number not in numbers)
+    evaluated = replace(evaluation, result=replace(evaluation.result, rows=scored))
+    return replace(result, run=replace(result.run, rows=rows), evaluations={"m": evaluated})
+
+
+def test_rows_that_fail_now_are_not_forgotten_in_a_comparison() -> None:
+    before = cell([1.0] * 60, columns={"id": [f"k{number}" for number in range(60)]})
+    lenient = experiment(gate={"max_failed_rows": 3})
+    after = without(before, 0, 1, 2)
+    gate = verdict(after, threshold(margin=0.05), baseline=before, of=lenient)
+    assert gate.verdict == "INCONCLUSIVE"
+    assert gate.reason.startswith("3 rows that have a score in the baseline have none now; ")
+    kept = verdict(after, threshold(keep_passing=True), baseline=before, of=lenient)
+    assert (kept.verdict, kept.details[0]) == ("FAIL", "k0, k1, k2")
+
+
+def test_other_outputs_are_not_the_same_score() -> None:
+    before, after = renamed(cell([1.0, 0.0]), "hit"), renamed(cell([1.0, 0.0]), "length")
+    gate = verdict(after, threshold(margin=0.05), baseline=before)
+    assert (gate.verdict, gate.reason) == (
+        "PASS",
+        "decided on the metric alone, without an interval: the scores are in 'length' now and in 'hit' in the baseline",
+    )
+
+
+def test_the_metric_alone_is_not_compared_over_other_rows() -> None:
+    before, after = cell([1.0, 0.0, 1.0], rate=0.9), cell([1.0, 0.0], rate=0.95)
+    gate = verdict(after, threshold(margin=0.05), baseline=before)
+    assert (gate.verdict, gate.reason) == (
+        "INCONCLUSIVE",
+        "the metric alone is not of the same rows as in the baseline, and no output has rate as its mean over the rows",
+    )
+
+
+def test_clusters_that_are_not_known_are_an_error() -> None:
+    gate = verdict(cell([1.0] * 20), threshold(">= 0.5"), of=experiment(gate={"cluster": "document"}))
+    assert (gate.verdict, gate.reason) == (
+        "ERROR",
+        "column 'document', which says what rows belong together, was not read from the data",
+    )
+
+
+def test_a_slice_that_is_outside_in_every_row_fails() -> None:
+    columns = {"lang": ["de"] * 50 + ["fr"] * 10}
+    gate = verdict(
+        cell([2.0] * 50 + [5.0] * 10, columns=columns), threshold(">= 4", by="lang"), of=experiment(slices=("lang",))
+    )
+    assert (gate.verdict, gate.value) == ("FAIL", 2.0)
+
+
+def test_a_baseline_of_the_first_rows_is_refused() -> None:
+    gate = verdict(cell([1.0] * 20), threshold(margin=0.3), baseline=replace(cell([1.0] * 12), partial=True))
+    assert gate.verdict == "ERROR"
+    assert gate.reason.startswith("baseline: the baseline has only the first 12 rows of its dataset; save a new")
+
+
+def test_the_time_of_reused_rows_is_none() -> None:
+    used = {"small": Tokens(prompt=1, total=1)}
+    replayed = replace(timed(1, 2, usage=used), llm="replay")
+    assert verdict(replayed, threshold("<= 3", "run.latency_max")).verdict == "INCONCLUSIVE"
+    some = timed(1, 2)
+    reused = replace(some, run=replace(some.run, rows=(replace(some.run.rows[0], recorded=1.0), some.run.rows[1])))
+    gate = verdict(reused, threshold("<= 9", "run.duration"))
+    assert (gate.verdict, gate.reason) == (
+        "INCONCLUSIVE",
+        "some of the rows were reused, so this is not the time of a whole run",
+    )
+
+
+def test_a_number_beyond_all_floats_is_an_error() -> None:
+    gate = verdict(cell([1.0], rate=10**400), threshold(">= 0.5"))
+    assert (gate.verdict, gate.reason) == ("ERROR", "metric 'rate' is too large, not a finite number")
