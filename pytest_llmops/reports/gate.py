@@ -6,6 +6,7 @@ numbers of each gate and a headline made from them; causes in words are in summa
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pytest_llmops.records.encoding import to_json
@@ -18,6 +19,8 @@ from pytest_llmops.reports.verdicts import LIMITS, headline
 
 SCHEMA_VERSION = 1
 FILE = "gate.json"
+_PLACE = re.compile(r"^([^:\n]+:\d+: [^:\n]+:) .*", re.DOTALL)
+"""Where a mistake is in the configuration. What it is may quote the data."""
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def document(report: Report) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "created": report.created,
         "state": report.decision.state,
-        "reasons": [one_line(reason, 400) for reason in report.decision.reasons],
+        "reasons": [one_line(_PLACE.sub(r"\1 (see summary.md)", reason), 400) for reason in report.decision.reasons],
         "counts": dict(sorted(report.decision.counts.items())),
         "settings": {name: report.settings[name] for name in LIMITS if name in report.settings},
         "recorded": reuse and {"oldest": iso_time(reuse.oldest), "rows": reuse.rows, "of": reuse.of},

@@ -25,7 +25,7 @@ _COLUMNS = (
     ("baseline", "Baseline (delta)", False),
     ("n", "n", False),
 )
-_NEVER_BROKEN = ("verdict", "interval")
+_NEVER_BROKEN = ("verdict", "value", "interval", "n")
 
 
 def header_cells() -> list[str]:

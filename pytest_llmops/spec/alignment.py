@@ -66,7 +66,11 @@ class Pairing:
 
 
 def check_line_numbers(table: Table, path: KeyPath, report: Reporter) -> None:
-    """Point out a column that makes prompt flow join rows by its values instead of by position."""
+    """Point out a column that makes prompt flow join rows by its values instead of by position.
+
+    Where gates need to know which row is which, that is an error.
+    """
     if _LINE_NUMBER in table.columns:
         what = f"{table.file} has a column {_LINE_NUMBER!r}, by which prompt flow joins rows instead of by position"
-        report.doubt((*path, "source"), what, "rename the column")
+        say = report.error if table.kept else report.doubt
+        say((*path, "source"), what, "rename the column")

@@ -71,8 +71,6 @@ class ThresholdBlock(SliceThresholdBlock):
             raise ValueError("has both max_drop and margin; keep one of them")
         if self.confidence is not None and not ranged:
             raise ValueError("confidence needs a bound to compare with; add min or max")
-        if self.pass_mark is not None and not by_row:
-            raise ValueError("pass_mark needs rows that must pass; add must_pass or keep_passing")
         if not (ranged or compared or by_row):
             raise ValueError("demands nothing; write min, max, max_drop, margin, must_pass or keep_passing")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_llmops.errors import Problem
@@ -13,6 +13,7 @@ from pytest_llmops.spec.metrics import default_better, misfits
 from pytest_llmops.spec.models import EvaluatorBlock, ExperimentBlock
 from pytest_llmops.spec.models_gate import SliceThresholdBlock, ThresholdBlock
 from pytest_llmops.spec.positions import KeyPath
+from pytest_llmops.spec.reduction import parse_reduction
 from pytest_llmops.spec.suggest import printable, suggest
 
 _Demand = str | SliceThresholdBlock
@@ -25,6 +26,7 @@ class ThresholdReader:
     def __init__(self, evaluators: Collection[str], report: Reporter) -> None:
         self._evaluators = evaluators
         self._report = report
+        self._counts_passes = False
 
     def read(self, block: ExperimentBlock, overlaid: Collection[str]) -> tuple[Threshold, ...]:
         """Resolve by precedence: overlay's ``llmops``, evaluator's dataset, evaluator, ``llmops`` of the base file.
@@ -32,6 +34,8 @@ class ThresholdReader:
         Where a metric has thresholds for single datasets and one for all, the one of the dataset goes first.
         ``overlaid`` are those keys of ``llmops.thresholds`` that the overlay sets. Those of slices come last.
         """
+        gate = block.llmops.gate if block.llmops else None
+        self._counts_passes = gate is not None and parse_reduction(gate.reduce) is not None
         everywhere = list(self._of_llmops(block))
         chosen: dict[_Key, Threshold] = {_key(threshold): threshold for _, threshold in everywhere}
         for index, evaluator in enumerate(block.evaluators or ()):
@@ -41,7 +45,19 @@ class ThresholdReader:
             if written in overlaid:
                 chosen = {k: t for k, t in chosen.items() if k[:2] != (winner.evaluator, winner.metric)}
                 chosen[_key(winner)] = winner
+        self._check_names(chosen.values())
         return (*chosen.values(), *self._of_slices(block, {threshold.name for threshold in chosen.values()}))
+
+    def _check_names(self, thresholds: Iterable[Threshold]) -> None:
+        """Report two metrics of one full name, as those of evaluators ``a`` and ``a.b`` can be."""
+        known: dict[str, str] = {}
+        for threshold in thresholds:
+            if known.setdefault(threshold.name, threshold.evaluator) != threshold.evaluator:
+                both = (
+                    f"evaluators '{known[threshold.name]}' and '{threshold.evaluator}' both have a metric of this name"
+                )
+                problem = Problem(threshold.file, threshold.line, threshold.name, both, "rename one of the evaluators")
+                self._report.findings.error(problem)
 
     def _of_llmops(self, block: ExperimentBlock) -> Iterator[tuple[str, Threshold]]:
         written = block.llmops.thresholds if block.llmops else None
@@ -123,6 +139,9 @@ class ThresholdReader:
 
     def _with_demands(self, threshold: Threshold, block: ThresholdBlock, path: KeyPath) -> Threshold:
         better = block.better or threshold.better
+        if block.pass_mark is not None and not (block.must_pass or block.keep_passing or self._counts_passes):
+            what = "no row is asked whether it passes"
+            self._report.error((*path, "pass_mark"), what, "add must_pass or keep_passing, or reduce repeats by k-of-n")
         if block.max_drop is not None and better == "lower":
             what = "max_drop guards against drops, but lower is better here"
             self._report.error((*path, "max_drop"), what, "write margin")

@@ -75,12 +75,10 @@ def _of_rule(threshold: Threshold, n: int, known: Measurement | None) -> Foresig
     true = 1 - value if mirrored else value
     if true in (0, 1):  # n rows without an exception don't show that there is none
         true = (true * n + 0.5) / (n + 1)
-    return Foresight(
-        demand=demand,
-        n=n,
-        drop=smallest_drop_absolute(n, true, bound, confidence=confidence),
-        failing=chance_of_failing(n, true, bound, confidence=confidence),
-    )
+    failing = chance_of_failing(n, true, bound)
+    unshown = None if confidence is None else chance_of_failing(n, true, bound, confidence=confidence) - failing
+    drop = smallest_drop_absolute(n, true, bound)
+    return Foresight(demand=demand, n=n, drop=drop, failing=failing, inconclusive=unshown)
 
 
 def _bound(rule: Rule) -> tuple[float, bool]:

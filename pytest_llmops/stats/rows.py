@@ -27,10 +27,16 @@ def worst_rows(result: CellResult, evaluation: Evaluation, measured: Measurement
     inputs = {row.line_number: row.inputs for row in result.run.rows}
     for number in worst[:_SHOWN_ROWS]:
         described = _describe(evaluated.get(number), inputs.get(number, {}))
-        yield f"row {number}: {measured.output} {scores[number]:g}  {described}"
+        yield f"row {_name(result, number)}: {measured.output} {scores[number]:g}  {described}"
     if len(worst) > _SHOWN_ROWS:
-        rest = ", ".join(map(str, worst[_SHOWN_ROWS:]))
+        rest = ", ".join(_name(result, number) for number in worst[_SHOWN_ROWS:])
         yield f"and {len(worst) - _SHOWN_ROWS} more rows: {rest}"
+
+
+def _name(result: CellResult, number: int) -> str:
+    """Name a row by its number, and by its key if it has one."""
+    keys = result.columns.get(result.key or "", ())
+    return f"{number} ({keys[number]})" if number < len(keys) and keys[number] else str(number)
 
 
 def short(value: object) -> str:

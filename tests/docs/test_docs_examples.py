@@ -9,13 +9,17 @@ from doc_examples import ROOT, matches, read_blocks, run_page
 
 DOCS = ROOT / "docs"
 SLOW = {
-    "how-to/use-in-notebooks.md",
-    "how-to/write-python-tests.md",
     "how-to/bring-a-template-project.md",
+    "how-to/choose-thresholds.md",
     "how-to/choose-variants.md",
     "how-to/compare-with-a-baseline.md",
+    "how-to/judge-a-prompt-change.md",
+    "how-to/measure-noise.md",
     "how-to/record-llm-answers.md",
     "how-to/reuse-results.md",
+    "how-to/test-your-gates.md",
+    "how-to/use-in-notebooks.md",
+    "how-to/write-python-tests.md",
 }
 
 

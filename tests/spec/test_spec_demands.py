@@ -88,7 +88,8 @@ def test_which_way_is_better(case: Case, text: str, margin: float | None, better
         ("score.f1: {keep_passing: false}",
          "score.f1: demands nothing; write min, max, max_drop, margin, must_pass or keep_passing"),
         ("score.f1: {min: 0.1, pass_mark: 0.5}",
-         "score.f1: pass_mark needs rows that must pass; add must_pass or keep_passing"),
+         "score.f1.pass_mark: no row is asked whether it passes; "
+         "add must_pass or keep_passing, or reduce repeats by k-of-n"),
         ("score.f1: {keep_passing: 'yes'}",
          "score.f1.keep_passing: expected true or false, but YAML reads this as the text 'yes'; correct it"),
         ("run.total_tokens: {margin: 10}", "run.total_tokens: only metrics with a score per row can be compared, "

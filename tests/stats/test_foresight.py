@@ -52,3 +52,12 @@ def test_nothing_is_said_of_what_is_not_a_share() -> None:
     assert (macro.drop, macro.failing, macro.steady) == (None, None, None)
     (scale,) = foresee(threshold(">= 3.5"), 40, Measurement(value=4.0, n=40, scores={0: 4.0}))
     assert (scale.drop, scale.failing) == (None, None)
+
+
+def test_a_confidence_rule_may_leave_it_open() -> None:
+    (plain,) = foresee(threshold(">= 0.8"), 40, KNOWN)
+    (bound,) = foresee(threshold(">= 0.8", confidence=0.95), 40, KNOWN)
+    assert bound.failing == plain.failing
+    assert bound.inconclusive is not None
+    assert bound.inconclusive > 0.5
+    assert plain.inconclusive is None
