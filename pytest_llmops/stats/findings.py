@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-
 from pytest_llmops.records.estimates import Interval
 from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult
@@ -25,23 +23,32 @@ def findings(
     *,
     found: Contrast | str | None,
     p_value: float | None,
-) -> Iterator[Finding]:
-    """Yield what each part of a demand came to, one at least."""
+) -> list[Finding]:
+    """Return what each part of a demand came to, one at least."""
     if measured.value is None or measured.problems:
-        yield Finding("ERROR", "; ".join(measured.problems) or "there is no value")
-        return
+        return [Finding("ERROR", "; ".join(measured.problems) or "there is no value")]
     if threshold.by is not None:
-        yield _of_slices(result, threshold, experiment, measured)
-        return
-    yield _of_rule(result, threshold, experiment, measured)
-    if threshold.must_pass:
-        yield of_must_pass(result, threshold, experiment, measured)
-    if threshold.compares:
-        yield of_baseline(threshold, found, p_value)
-    if missing := _unscored(result, threshold, measured):
-        yield Finding("PASS", missing)
-    if measured.doubt:
-        yield Finding("INCONCLUSIVE", measured.doubt)
+        parts = [_of_slices(result, threshold, experiment, measured)]
+    else:
+        parts = [_of_rule(result, threshold, experiment, measured)]
+        if threshold.must_pass:
+            parts.append(of_must_pass(result, threshold, experiment, measured))
+        if threshold.compares:
+            parts.append(of_baseline(threshold, found, p_value))
+        if missing := _unscored(result, threshold, measured):
+            parts.append(Finding("PASS", missing))
+        if measured.doubt:
+            parts.append(Finding("INCONCLUSIVE", measured.doubt))
+    if measured.guessed and _needs_rows(threshold) and all(part.verdict == "PASS" for part in parts):
+        sure = f"name the output under 'scores:' of evaluator '{threshold.evaluator}' to be sure"
+        guess = f"the scores are taken from '{measured.output}', which is the same in every row; {sure}"
+        parts.append(Finding("PASS", guess))
+    return parts
+
+
+def _needs_rows(threshold: Threshold) -> bool:
+    by_row = threshold.must_pass or threshold.compares or threshold.by
+    return bool(by_row) or threshold.confidence is not None
 
 
 def _of_rule(result: CellResult, threshold: Threshold, experiment: Experiment, measured: Measurement) -> Finding:

@@ -73,7 +73,7 @@ def judge_metric(
     ``found`` is the contrast with the baseline, or why there is none, where the threshold compares. ``p_value`` is
     that of the contrast after correction for its family.
     """
-    parts = list(findings(result, threshold, experiment, measured, found=found, p_value=p_value))
+    parts = findings(result, threshold, experiment, measured, found=found, p_value=p_value)
     worst = max(parts, key=lambda finding: _GRAVITY.index(finding.verdict))
     slices = worst_slices(result, measured.scores, threshold, experiment)
     gate = GateResult(

@@ -30,8 +30,8 @@ class Measurement:
     """A metric of a cell. ``problems`` say why the ``value`` can't be trusted, or is None.
 
     ``n`` is the number of rows it rests on. ``scores`` are those of rows, reduced over repeats, by line number; where
-    there are none, ``why`` says why. ``output`` is what the evaluation flow calls them. ``doubt`` says why the value,
-    although right, does not answer the question.
+    there are none, ``why`` says why. ``output`` is what the evaluation flow calls them, which may be ``guessed``.
+    ``doubt`` says why the value, although right, does not answer the question.
     """
 
     value: float | None
@@ -41,6 +41,7 @@ class Measurement:
     output: str = ""
     why: str = ""
     doubt: str = ""
+    guessed: bool = False
 
 
 def measure(result: CellResult, threshold: Threshold, experiment: Experiment) -> Measurement:
@@ -203,7 +204,8 @@ def _reduced(
     if not scores:
         return Measurement(value=None, n=0, problems=("no row was scored in every repeat",))
     value = values[0] if len(values) == 1 else _mean(list(scores.values()))
-    return Measurement(value=value, n=len(scores), scores=scores, output=found[0].output)
+    guessed = any(each.guessed for each in found)
+    return Measurement(value=value, n=len(scores), scores=scores, output=found[0].output, guessed=guessed)
 
 
 def _mean(values: Sequence[float]) -> float:

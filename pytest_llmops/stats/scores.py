@@ -22,7 +22,8 @@ _FEWEST_DECIMALS = 2
 class RowScores:
     """Scores of one metric by line number; where they are empty, ``why`` says why none are known.
 
-    ``output`` is the output that holds them. ``problems`` tells of rows whose score should be a number and is none:
+    ``output`` is the output that holds them; it is ``guessed`` where all that speaks for it is the mean, and all scores
+    are the same. ``problems`` tells of rows whose score should be a number and is none:
     then the metric itself can't be trusted, because nobody knows what its flow made of them.
     """
 
@@ -30,6 +31,7 @@ class RowScores:
     output: str = ""
     why: str = ""
     problems: tuple[str, ...] = ()
+    guessed: bool = False
 
 
 def row_scores(rows: Sequence[Row], metric: str, value: float, declared: Score | None = None) -> RowScores:
@@ -99,7 +101,7 @@ def _found(rows: Sequence[Row], metric: str, value: float) -> RowScores:
     if any(whole[other] != whole[first] for other in others):
         which = " and ".join(f"'{name}'" for name in whole)
         return RowScores(why=f"outputs {which} all have {metric} as their mean; name the one under 'scores:'")
-    return RowScores(values=whole[first], output=first)
+    return RowScores(values=whole[first], output=first, guessed=len(set(whole[first].values())) == 1)
 
 
 def _problems(rows: Sequence[Row], score: Score) -> tuple[str, ...]:

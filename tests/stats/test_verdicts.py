@@ -53,7 +53,8 @@ def test_a_pass_that_rests_on_luck_is_called_weak() -> None:
     ],
 )
 def test_confidence_compares_the_bound(passed: int, rule: str, expected: str, reason: str) -> None:
-    gate = verdict(cell([1.0] * passed + [0.0] * (40 - passed)), threshold(rule, confidence=0.95))
+    result = cell([1.0] * passed + [0.0] * (40 - passed))
+    gate = verdict(result, threshold(rule, confidence=0.95), of=declared())
     assert (gate.verdict, gate.reason) == (expected, reason)
     assert gate.rule == f"{rule} at 95 % confidence"
 
@@ -518,3 +519,13 @@ def test_the_time_of_reused_rows_is_none() -> None:
 def test_a_number_beyond_all_floats_is_an_error() -> None:
     gate = verdict(cell([1.0], rate=10**400), threshold(">= 0.5"))
     assert (gate.verdict, gate.reason) == ("ERROR", "metric 'rate' is too large, not a finite number")
+
+
+def test_scores_that_are_guessed_are_named() -> None:
+    gate = verdict(cell([1.0] * 40), threshold(">= 0.8", confidence=0.95))
+    assert (gate.verdict, gate.reason) == (
+        "PASS",
+        "95 % confidence bound (Clopper-Pearson) 0.9278; the scores are taken from 'hit', which is the same in every "
+        "row; name the output under 'scores:' of evaluator 'm' to be sure",
+    )
+    assert "taken from" not in verdict(cell([1.0] * 40), threshold(">= 0.8", confidence=0.95), of=declared()).reason
