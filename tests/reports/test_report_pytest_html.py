@@ -151,11 +151,11 @@ def test_row_cells() -> None:
         '<td class="col-cell" style="overflow-wrap: anywhere">ner_extract-general-terse</td>',
         '<td class="col-metric" style="overflow-wrap: anywhere">matcher.exact_match_rate</td>',
         '<td class="col-verdict" style="white-space: nowrap">INCONCLUSIVE</td>',
-        '<td class="col-value" style="overflow-wrap: anywhere">0.6</td>',
+        '<td class="col-value" style="white-space: nowrap">0.6</td>',
         '<td class="col-interval" style="white-space: nowrap">0.45 to 0.74</td>',
         '<td class="col-rule" style="overflow-wrap: anywhere">&lt;= 0.5</td>',
         '<td class="col-baseline" style="overflow-wrap: anywhere">0.65 (-0.05, 95 % bound -0.1537)</td>',
-        '<td class="col-n" style="overflow-wrap: anywhere">40</td>',
+        '<td class="col-n" style="white-space: nowrap">40</td>',
     ]
     assert len(row_cells(None)) == len(header_cells())
 
