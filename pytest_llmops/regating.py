@@ -11,16 +11,21 @@ from dataclasses import dataclass, field, replace
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.judging import BaselineOf, Judge
+from pytest_llmops.ledger import UNREADABLE
 from pytest_llmops.plan import CellPlan, EvaluationPlan, Options, plan
 from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, cell_key
 from pytest_llmops.records.report import Report
-from pytest_llmops.records.run import RunResult
+from pytest_llmops.records.run import RunRequest, RunResult
 from pytest_llmops.stats.gates import decide
-from pytest_llmops.thresholds import with_rules
-from pytest_llmops.versions import Versions
+from pytest_llmops.thresholds import described, with_rules
+from pytest_llmops.versions import Versions, with_reads
 
 _TODO = "run pytest again"
+_SINCE = f"changed since these results were recorded; {_TODO}"
+_UNKNOWN = f"the version that gave these results is not known; {_TODO}"
+REGATED = "regated"
+THRESHOLDS = "thresholds"
 
 
 def regate(
@@ -33,16 +38,15 @@ def regate(
     """Decide again on the cells of a report. ``experiments`` maps the paths that the report has to what they are now.
 
     ``thresholds`` replace those of the files. ``baselines`` tells for an experiment where its baseline is found. The
-    new report has those cells of the experiments that are still planned, and the time of the results. Verdicts on
-    experiments that are not given stay as they are, and what closed the gate beside verdicts, such as a failed test in
-    Python, still does: whatever is decided again, the whole is no more open than it is good.
+    new report has all cells of the old one, those that are no longer planned without verdicts, and the time of the
+    results. Verdicts on experiments that are not given stay as they are, and what closed the gate beside verdicts, such
+    as a failed test in Python, still does: whatever is decided again, the whole is no more open than it is good.
 
     Raises:
         ConfigurationError: where an experiment can't be planned.
         LLMOpsError: where the report's settings can't be read.
     """
-    recorded = {_key(result): result for result in report.cells}
-    options, versions = _options(report.settings), Versions()
+    options = _options(report.settings)
     cells: list[CellResult] = []
     gates: list[GateResult] = []
     for path in dict.fromkeys((*report.experiments, *experiments)):
@@ -51,8 +55,9 @@ def regate(
             gates += (gate for gate in report.gates if gate.experiment == path)
             continue
         plans = plan(with_rules(experiment, thresholds), path=path, options=options)
-        records = {item.key: _record(item, recorded.get(item.key), versions) for item in plans}
+        records = _records(plans, report, Versions(experiment, path))
         cells += [record.result for record in records.values() if record.result is not None]
+        cells += _not_planned(report, path, records)
         gates += _decide(plans, records, baselines(experiment))
     return replace(
         report,
@@ -60,14 +65,28 @@ def regate(
         cells=tuple(cells),
         gates=tuple(gates),
         decision=decide(gates, _obstacles(report, experiments)),
-        settings={**report.settings, "regated": "true"},
+        settings=_settings(report, experiments, thresholds),
     )
 
 
-def left_out(before: Report, after: Report) -> list[str]:
-    """Name the cells of a report that the one made of it no longer has."""
-    kept = {_key(result) for result in after.cells}
-    return [key for result in before.cells if (key := _key(result)) not in kept]
+def undecided(report: Report) -> list[str]:
+    """Name the cells of a report that there are no verdicts on: those that are no longer planned."""
+    decided = {cell_key(gate.experiment, gate.cell) for gate in report.gates}
+    return [key for result in report.cells if (key := _key(result)) not in decided]
+
+
+def outdated(report: Report, path: str, experiment: Experiment) -> list[str]:
+    """Say why the results of the experiment at ``path`` are not those of what is there now; nothing if they are.
+
+    Raises:
+        ConfigurationError: where the experiment can't be planned.
+        LLMOpsError: where the report's settings can't be read.
+    """
+    plans = plan(experiment, path=path, options=_options(report.settings))
+    records = _records(plans, report, Versions(experiment, path))
+    problems = [problem for record in records.values() for problem in record.problems.values() if problem]
+    problems += [f"cell {result.cell.id} is no longer planned" for result in _not_planned(report, path, records)]
+    return list(dict.fromkeys(problems))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +119,23 @@ def _decide(
             yield replace(gate, verdict="ERROR", reason=problem, details=(), n=None) if problem else gate
 
 
+def _records(plans: Sequence[CellPlan], report: Report, versions: Versions) -> dict[str, _Record]:
+    recorded = {_key(result): result for result in report.cells}
+    return {item.key: _record(item, recorded.get(item.key), versions) for item in plans}
+
+
+def _not_planned(report: Report, path: str, records: Mapping[str, _Record]) -> list[CellResult]:
+    return [result for result in report.cells if result.cell.experiment == path and _key(result) not in records]
+
+
+def _settings(report: Report, experiments: Mapping[str, Experiment], thresholds: Sequence[Threshold]) -> dict[str, str]:
+    """Note what was given in place of what files say. What was given before holds where nothing is decided again."""
+    settings = {name: value for name, value in report.settings.items() if name != THRESHOLDS}
+    before = "" if report.experiments.keys() <= experiments.keys() else report.settings.get(THRESHOLDS, "")
+    given = dict.fromkeys(filter(None, (before, described(thresholds))))
+    return {**settings, **({THRESHOLDS: "; ".join(given)} if given else {}), REGATED: "true"}
+
+
 def _record(item: CellPlan, result: CellResult | None, versions: Versions) -> _Record:
     problem = _run_problem(item, result, versions)
     if result is None or problem:
@@ -118,35 +154,65 @@ def _record(item: CellPlan, result: CellResult | None, versions: Versions) -> _R
 def _run_problem(item: CellPlan, result: CellResult | None, versions: Versions) -> str:
     if result is None:
         return f"no result of this cell was recorded; {_TODO}"
-    if _differ(result.digest, versions.of_flow(item.request)):
-        return f"flow '{item.cell.flow}' or its settings changed since these results were recorded; {_TODO}"
-    if result.expected_rows != item.expected_rows:
-        return f"dataset '{item.cell.dataset}' has {item.expected_rows} rows, not {result.expected_rows}; {_TODO}"
-    for name, values in item.columns.items():
-        if result.columns.get(name, values) != values:
-            return f"column '{name}' of the data changed since these results were recorded; {_TODO}"
-    if _differ(result.data, versions.of_data(item.requests)):
-        return f"dataset '{item.cell.dataset}' or its gold changed since these results were recorded; {_TODO}"
+    if problem := _flow_problem(item, result, versions) or _data_problem(item, result, versions):
+        return problem
     asked, known = len(item.executions), len(result.executions)
     return f"rows are run {asked} times, not {known}; {_TODO}" if asked != known else ""
 
 
-def _evaluation_problem(item: EvaluationPlan, result: CellResult, versions: Versions) -> str:
-    evaluation = result.evaluations.get(item.evaluator)
-    if evaluation is None:
-        return f"no result of evaluator '{item.evaluator}' was recorded; {_TODO}"
-    if _differ(evaluation.digest, versions.of_evaluator(item.request)):
-        return f"evaluator '{item.evaluator}' or its settings changed since these results were recorded; {_TODO}"
+def _flow_problem(item: CellPlan, result: CellResult, versions: Versions) -> str:
+    for execution in result.executions:
+        if changed := _changed(execution.run, item.request, versions):
+            return f"{changed}, which flow '{item.cell.flow}' read, {_SINCE}"
+    if not result.digest:
+        return _UNKNOWN
+    if result.digest != _present(item.request, result.run, versions):
+        return f"flow '{item.cell.flow}' or its settings {_SINCE}"
     return ""
+
+
+def _data_problem(item: CellPlan, result: CellResult, versions: Versions) -> str:
+    if result.expected_rows != item.expected_rows:
+        return f"dataset '{item.cell.dataset}' has {item.expected_rows} rows, not {result.expected_rows}; {_TODO}"
+    for name, values in item.columns.items():
+        if result.columns.get(name, values) != values:
+            return f"column '{name}' of the data {_SINCE}"
+    if not result.data:
+        return f"the data that gave these results is not known; {_TODO}"
+    if result.data != versions.of_data(item.requests):
+        return f"dataset '{item.cell.dataset}' or its gold {_SINCE}"
+    return ""
+
+
+def _evaluation_problem(item: EvaluationPlan, result: CellResult, versions: Versions) -> str:
+    """Say why what an evaluator gave, in any execution, may not be decided on."""
+    for execution in result.executions:
+        evaluation = execution.evaluations.get(item.evaluator)
+        if evaluation is None:
+            return f"no result of evaluator '{item.evaluator}' was recorded; {_TODO}"
+        if changed := _changed(evaluation.result, item.request, versions):
+            return f"{changed}, which evaluator '{item.evaluator}' read, {_SINCE}"
+        if not evaluation.digest:
+            return _UNKNOWN
+        if evaluation.digest != _present(item.request, evaluation.result, versions):
+            return f"evaluator '{item.evaluator}' or its settings {_SINCE}"
+    return ""
+
+
+def _changed(run: RunResult, request: RunRequest, versions: Versions) -> str:
+    """Name a file that was read and is not what it was, if there is one."""
+    present = versions.present(request, run.reads)
+    return next((name for name, content in run.reads.items() if content not in (present[name], UNREADABLE)), "")
+
+
+def _present(request: RunRequest, run: RunResult, versions: Versions) -> str:
+    """Return the digest of a version as it is now, if it read what it read then."""
+    return with_reads(versions.of(request), versions.present(request, run.reads))
 
 
 def _failed(item: EvaluationPlan, problem: str) -> Evaluation:
     result = RunResult(status="Failed", error=problem)
     return Evaluation(evaluator=item.evaluator, dataset=item.dataset, expected_rows=0, result=result)
-
-
-def _differ(recorded: str, present: str) -> bool:
-    return bool(recorded and present and recorded != present)
 
 
 def _obstacles(report: Report, experiments: Mapping[str, Experiment]) -> Iterator[str]:

@@ -18,11 +18,12 @@ from pytest_llmops.cassettes.store import Store
 from pytest_llmops.judging import Judge
 from pytest_llmops.mutation import MUTATIONS, Change, NothingToMutate, make_mutant
 from pytest_llmops.plan import Options, plan
-from pytest_llmops.records.experiment import Experiment
+from pytest_llmops.records.experiment import Experiment, GatePolicy
 from pytest_llmops.records.gate import CellResult, GateResult, Repeat
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import LLMMode, RunResult
 from pytest_llmops.records.sensitivity import Effect, Sensitivity, Trial
+from pytest_llmops.stats.integrity import evaluation_problems, run_problems
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes.entry import Entry
@@ -87,7 +88,7 @@ class _Probe:
         judged = self._judge(mutant, cells, befores) if change.data else after.gates
         gates = {gate.item: gate for gate in _thresholds(self.experiment, judged)}
         effects = {
-            gate.item: effect(gate, gates[gate.item], befores[gate.cell], cells[gate.cell])
+            gate.item: effect(gate, gates[gate.item], befores[gate.cell], cells[gate.cell], self.experiment.gate)
             for gate in _thresholds(self.experiment, self._before.gates)
         }
         return Trial(mutation=self.mutation, name=change.name, said=change.said, gates=gates, effects=effects)
@@ -102,16 +103,27 @@ class _Probe:
         return (judge.decide(item, demand) for item in plans for demand in item.demands)
 
 
-def effect(before: GateResult, after: GateResult, cell_before: CellResult, cell_after: CellResult) -> Effect:
+def effect(
+    before: GateResult, after: GateResult, cell_before: CellResult, cell_after: CellResult, policy: GatePolicy
+) -> Effect:
     """Tell what a mutant did to a gate, from its verdicts and from the results of its cell."""
     if before.verdict != "PASS":
         return "untested"
     # A recorded answer that is missing is an ERROR as well, but of the recording: the gate had no hand in it.
     if any(run.misses for run in _runs(cell_after)):
         return "unrecorded"
+    if after.verdict == "ERROR" and _is_broken(cell_after, after, policy):
+        return "crashed"
     if after.verdict != "PASS":
         return "noticed"
     return "same" if _outputs(cell_before) == _outputs(cell_after) else "missed"
+
+
+def _is_broken(cell: CellResult, gate: GateResult, policy: GatePolicy) -> bool:
+    """Tell whether the run, or the evaluation that a gate is about, is one that no rule would be asked about."""
+    evaluations = (found for execution in cell.executions for found in execution.evaluations.values())
+    about = (found for found in evaluations if gate.name.startswith(f"{found.evaluator}."))
+    return bool(run_problems(cell, policy)) or any(evaluation_problems(found, policy) for found in about)
 
 
 def _trials(probe: _Probe, folder: Path) -> Iterator[Trial]:

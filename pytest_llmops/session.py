@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from pytest_llmops.engines.base import Engine, Progress
 from pytest_llmops.errors import RunError
-from pytest_llmops.ledger import Ledger
+from pytest_llmops.ledger import BlankJournal, Ledger
 from pytest_llmops.plan import CellPlan, EvaluationPlan
 from pytest_llmops.records.gate import CellResult, Evaluation, Repeat
 from pytest_llmops.records.run import RunRequest, RunResult
 from pytest_llmops.store import Store
-from pytest_llmops.versions import Versions, inputs_of_run
+from pytest_llmops.versions import Versions, inputs_of_run, with_reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Session:
         self._store = store
         self._ledger = ledger
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="llmops-cell")
-        self._versions = Versions()
+        self._versions: dict[str, Versions] = {}
         self._futures: dict[str, Future[CellResult | None]] = {}
         self._progress: dict[str, dict[int, tuple[int, int]]] = {}
         self._closed = False
@@ -96,10 +96,12 @@ class Session:
         plan = part.plan
         execution = plan.executions[part.number]
         # Before it runs: what is edited meanwhile is another version, which was not tested.
-        version, data = self._versions.of_flow(execution.request), self._versions.of_data(plan.requests)
+        versions = self._versions_of(plan)
+        version, data = versions.of(execution.request), versions.of_data(plan.requests)
         run = self._run(execution.request, lambda *rows: self._progress[plan.key].update({part.number: rows}))
+        run = replace(run, reads=versions.reads(execution.request, run.reads))
         expected = plan.expected_rows if plan.expected_rows is not None else len(run.rows)
-        evaluations = {item.evaluator: self._evaluate(item, run, expected) for item in execution.evaluations}
+        evaluations = {item.evaluator: self._evaluate(item, run, expected, versions) for item in execution.evaluations}
         if self._closed:
             # What was ended in the middle is not the cell's result: whoever wants it executes it again.
             raise RunError("the session was closed before the cell was finished")
@@ -110,7 +112,7 @@ class Session:
             expected_rows=plan.expected_rows,
             columns=plan.columns,
             key=plan.key_column,
-            digest=version,
+            digest=with_reads(version, run.reads),
             data=data,
             llm=execution.request.llm.mode,
             partial=plan.partial,
@@ -125,18 +127,25 @@ class Session:
         """Make one result of those of all executions, and share it."""
         first, *others = parts
         repeats = tuple(Repeat(run=other.run, evaluations=other.evaluations) for other in others)
-        return self._store.put(plan.key, replace(first, repeats=repeats))
+        edited = any(other.digest != first.digest and other.run.reads == first.run.reads for other in others)
+        return self._store.put(plan.key, replace(first, repeats=repeats, digest="" if edited else first.digest))
+
+    def _versions_of(self, plan: CellPlan) -> Versions:
+        path = plan.cell.experiment
+        if path not in self._versions:
+            self._versions[path] = Versions(plan.experiment, path)
+        return self._versions[path]
 
     def _run(self, request: RunRequest, progress: Progress | None = None) -> RunResult:
-        if self._ledger is None:
-            return self._engine.run(request, progress=progress)
-        with self._ledger.journal(request) as journal:
+        # Without a journal, the engine would not tell what was read.
+        with self._ledger.journal(request) if self._ledger else BlankJournal() as journal:
             return journal.finished() or self._engine.run(request, journal=journal, progress=progress)
 
-    def _evaluate(self, plan: EvaluationPlan, run: RunResult, expected_rows: int) -> Evaluation:
-        version = self._versions.of_evaluator(plan.request)
+    def _evaluate(self, plan: EvaluationPlan, run: RunResult, expected_rows: int, versions: Versions) -> Evaluation:
+        version = versions.of(plan.request)
         if run.completed:
             result = self._run(plan.after(run))
+            result = replace(result, reads=versions.reads(plan.request, result.reads))
         else:
             result = RunResult(status="Failed", error="no row of the run completed, there is nothing to evaluate")
         return Evaluation(
@@ -144,7 +153,7 @@ class Session:
             dataset=plan.dataset,
             expected_rows=expected_rows,
             result=result,
-            digest=version,
+            digest=with_reads(version, result.reads),
             of_run=inputs_of_run(plan.request.column_mapping),
         )
 

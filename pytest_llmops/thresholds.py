@@ -30,6 +30,11 @@ def parse_threshold(text: str, source: str) -> Threshold:
     return threshold
 
 
+def described(given: Sequence[Threshold]) -> str:
+    """Write thresholds of a command line as reports have them: ``matcher.f1 >= 0.9; run.error_rate <= 0``."""
+    return "; ".join(f"{threshold.name} {threshold.rule.text}" for threshold in given)
+
+
 def with_rules(experiment: Experiment, given: Sequence[Threshold]) -> Experiment:
     """Put the rules of the command line in place of those for the same metrics of an experiment, on all its datasets.
 

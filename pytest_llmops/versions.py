@@ -1,51 +1,44 @@
 """Which version of a flow or evaluator gave a result: a digest that is the same wherever that version is run.
 
-It holds what the user decides: files, mappings, settings. It leaves out what differs from one machine to the next, or
-from live to recorded answers: paths, packages, secrets, and the addresses of services.
+It holds what the user decides: files, mappings, settings, and those files of the project that the flow turned out to
+read. It leaves out what differs from one machine to the next, or from live to recorded answers: paths, packages,
+secrets, and the addresses of services; and what sessions write, such as cassettes, baselines and reports.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_llmops.hashing import digest
-from pytest_llmops.ledger import FileDigests, definition_of, holds_secret
-from pytest_llmops.records.experiment import Connection, Flow
+from pytest_llmops.ledger import UNREADABLE, FileDigests, definition_of, holds_secret, project_of, short_digest
+from pytest_llmops.records.experiment import Connection, Experiment, Flow
 from pytest_llmops.records.run import RunRequest
 
 _OUTPUT = "${run.outputs."
 _ADDRESS = re.compile(r"\w+://.*", re.DOTALL)
-_OF_ONE_MACHINE = re.compile(r"(.*/)?(\.env(\..*)?|\.DS_Store|Thumbs\.db|desktop\.ini)", re.DOTALL)
 _CUSTOM = "CustomConnection"
 """The type of connection that holds settings of any kind. Of others, the flow says itself what it asks them for."""
 
 
 class Versions:
-    """Digests of versions, as their files are at the moment. Safe to use from several threads."""
+    """Digests of versions in one experiment, as files are at the moment. Safe to use from several threads.
 
-    def __init__(self) -> None:
+    ``path`` names the experiment's file from the root.
+    """
+
+    def __init__(self, experiment: Experiment, path: str) -> None:
+        self._project = project_of(experiment, path)
         self._files = FileDigests()
 
-    def of_flow(self, request: RunRequest) -> str:
-        """Return the digest of a run's flow with its variant and settings; empty where none can be made."""
-        return self._digest(request, {})
+    def of(self, request: RunRequest) -> str:
+        """Return the digest of a run's flow with its mappings, variant and settings; empty where none can be made.
 
-    def of_evaluator(self, request: RunRequest) -> str:
-        """Return the digest of an evaluation's flow with its settings and mappings; empty where none can be made."""
-        return self._digest(request, {"mappings": dict(request.column_mapping)})
-
-    def of_data(self, requests: Iterable[RunRequest]) -> str:
-        """Return the digest of the files with the rows of a cell and their gold; empty where they can't be read."""
-        sources = dict.fromkeys(request.data for request in requests if isinstance(request.data, Path))
-        try:
-            return digest([self._files.get(str(file)) for source in sources for file in _files(source)])
-        except OSError:
-            return ""
-
-    def _digest(self, request: RunRequest, more: Mapping[str, Any]) -> str:
+        What the flow reads is known after the run: see ``with_reads``.
+        """
         variant = request.variant
         try:
             return digest(
@@ -56,25 +49,51 @@ class Versions:
                     "init": _portable(variant.init),
                     "variables": _portable(request.environment_variables),
                     "connections": {c.name: _portable(c.values) for c in request.connections if _decides(c, request)},
-                    **more,
+                    "mappings": dict(request.column_mapping),
                 }
             )
         except (OSError, TypeError, ValueError, RecursionError):
             return ""  # a folder that can't be read, or a value that JSON does not have
 
+    def of_data(self, requests: Iterable[RunRequest]) -> str:
+        """Return the digest of the files with the rows of a cell and their gold; empty where they can't be read."""
+        sources = dict.fromkeys(request.data for request in requests if isinstance(request.data, Path))
+        try:
+            return digest([self._files.get(str(file)) for source in sources for file in _files(source)])
+        except OSError:
+            return ""
+
+    def reads(self, request: RunRequest, files: Mapping[str, str | None]) -> Mapping[str, str | None]:
+        """Select what belongs to the version of a flow from all the files that it read."""
+        return self._project.reads(request, files)
+
+    def present(self, request: RunRequest, reads: Iterable[str]) -> Mapping[str, str | None]:
+        """Return what the files that a flow once read hold now."""
+        folder = request.flow.folder
+        return {name: short_digest(self._files.get(os.path.normpath(folder / name))) for name in reads}
+
     def _definition(self, flow: Flow) -> dict[str, Any]:
         definition = definition_of(flow, self._files)
-        files = {name: content for name, content in definition["files"].items() if not _OF_ONE_MACHINE.fullmatch(name)}
-        return definition | {"files": files}
+        return definition | {"files": self._project.parts(flow, definition["files"])}
 
 
-def _files(source: Path) -> list[Path]:
-    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+def with_reads(version: str, reads: Mapping[str, str | None]) -> str:
+    """Return the digest of a version and what its flow read; empty where one of them is not known.
+
+    What changed while it was read is not known.
+    """
+    if not version or UNREADABLE in reads.values():
+        return ""
+    return digest({"version": version, "reads": dict(reads)}) if reads else version
 
 
 def inputs_of_run(mappings: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the inputs of an evaluation that are outputs of the run."""
     return tuple(name for name, value in mappings.items() if isinstance(value, str) and value.startswith(_OUTPUT))
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
 
 
 def _decides(connection: Connection, request: RunRequest) -> bool:

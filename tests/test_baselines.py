@@ -15,7 +15,16 @@ from recorded_case import X, Y, change, record
 from report_samples import FEW_SHOT, cell, cell_result, metric_gate, report, reused, run_gate
 
 import pytest_llmops as llmops
-from pytest_llmops.baselines import COMMIT, Baselines, default_output, find_cell, read_baseline, read_results, save
+from pytest_llmops.baselines import (
+    COMMIT,
+    Baselines,
+    commit_of,
+    default_output,
+    find_cell,
+    read_baseline,
+    read_results,
+    save,
+)
 from pytest_llmops.cli import main
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.experiment import BaselineSource, Experiment
@@ -79,14 +88,14 @@ def test_saving_twice_gives_the_same_file(folder: Path) -> None:
 def test_values_that_json_lacks_come_back_as_from_any_results(folder: Path) -> None:
     row = Row(line_number=0, inputs={"text": "\ud800"}, output={"x": math.nan, "y": [None, {"z": ()}], "w": {}})
     odd = replace(cell_result(), run=RunResult(status="Completed", rows=(row,)))
-    saved = save(report(run_gate(), cells=(odd,)), odd.cell.experiment, loaded(), FILE)
+    saved = save(report(run_gate(), cells=(odd,)), odd.cell.experiment, loaded(), FILE, force=True)
     assert document(read_baseline(FILE)) == document(saved)
     assert saved.cells[0].run.rows[0].inputs == {"text": "\ud800"}
 
 
 def test_times_of_reuse_and_details_of_gates_are_not_saved(folder: Path) -> None:
     gate = metric_gate(details=("row 0",), recorded=1.0)
-    saved = save(report(gate, cells=(reused(cell_result()),)), gate.experiment, loaded(), FILE)
+    saved = save(report(gate, cells=(reused(cell_result()),)), gate.experiment, loaded(), FILE, force=True)
     assert saved.cells[0].run.oldest is None
     assert (saved.gates[0].details, saved.gates[0].recorded) == ((), None)
     assert '"recorded"' not in FILE.read_text(encoding="utf-8")
@@ -118,17 +127,17 @@ def test_the_commit_is_noted(folder: Path) -> None:
     for command in (["init", "-q"], ["add", "experiment.yaml"], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *command], check=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    results = read_results(folder / "reports")
-    assert save(results, "experiment.yaml", loaded(), FILE).versions[COMMIT] == commit
+    before = record(folder)
     change(folder, "experiment.yaml", "0.6", "0.7")
-    assert save(results, "experiment.yaml", loaded(), FILE).versions[COMMIT] == f"{commit}-dirty"
+    assert save(before, "experiment.yaml", loaded(), FILE).versions[COMMIT] == commit
+    assert save(record(folder), "experiment.yaml", loaded(), FILE).versions[COMMIT] == f"{commit}-dirty"
 
 
 def test_no_commit_is_noted_outside_of_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = read_results(folder / "reports")
-    assert COMMIT not in save(results, "experiment.yaml", loaded(), FILE).versions
+    assert commit_of(folder) == {}
+    assert COMMIT not in save(read_results(folder / "reports"), "experiment.yaml", loaded(), FILE).versions
     monkeypatch.setenv("PATH", "")
-    assert COMMIT not in save(results, "experiment.yaml", loaded(), FILE).versions
+    assert commit_of(folder) == {}
 
 
 REFUSED = "experiment.yaml: not good enough for a baseline; make it so, or save it with --force:\n  "
@@ -162,7 +171,9 @@ def test_a_part_of_the_rows_or_variants_is_refused(folder: Path) -> None:
     before = replace(read_results(folder / "reports"), settings={"max-rows": "5", "variants": "defaults"})
     assert refused(lambda: save(before, "experiment.yaml", loaded(), FILE)) == (
         f"{REFUSED}the session was limited to a part: max-rows 5\n"
-        "  the session was limited to a part: variants defaults"
+        "  the session was limited to a part: variants defaults\n"
+        "  dataset 'words' has 5 rows, not 12; run pytest again\n"
+        f"  cell {Y} is no longer planned"
     )
     assert save(before, "experiment.yaml", loaded(), FILE, force=True).settings == {
         "max-rows": "5",
@@ -216,6 +227,53 @@ def test_results_of_a_version_that_changed_since_do_not_become_a_first_baseline(
     assert refused(lambda: save(before, "experiment.yaml", loaded(), FILE)).startswith(REFUSED)
 
 
+CHANGED = "since these results were recorded; run pytest again"
+
+
+def test_results_of_a_version_that_changed_since_are_refused(folder: Path) -> None:
+    before = read_results(folder / "reports")
+    change(folder, "check.py", "==", "!=")
+    reason = f"evaluator 'check' or its settings changed {CHANGED}"
+    assert refused(lambda: save(before, "experiment.yaml", loaded(), FILE)) == f"{REFUSED}{reason}"
+    change(folder, "shout.py", "upper", "lower")
+    reason = f"flow 'Shout' or its settings changed {CHANGED}"
+    assert refused(lambda: save(before, "experiment.yaml", loaded(), FILE)) == f"{REFUSED}{reason}"
+    assert save(before, "experiment.yaml", loaded(), FILE, force=True).settings["forced"] == "true"
+
+
+def test_thresholds_of_a_command_line_and_results_that_were_decided_again_are_refused(folder: Path) -> None:
+    before = read_results(folder / "reports")
+    given = replace(before, settings={"thresholds": "check.accuracy >= 0", "regated": "true"})
+    assert refused(lambda: save(given, "experiment.yaml", loaded(), FILE)) == (
+        f"{REFUSED}thresholds were given on the command line: check.accuracy >= 0\n"
+        "  it was decided again since the session; run pytest again"
+    )
+    saved = save(given, "experiment.yaml", loaded(), FILE, force=True)
+    assert saved.settings == {"thresholds": "check.accuracy >= 0", "regated": "true", "forced": "true"}
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"schema_version": 1, "cells": 3}', None])
+def test_what_is_no_baseline_is_not_overwritten(folder: Path, content: str | None) -> None:
+    target = Path("precious.json")
+    if content is None:
+        target.mkdir()
+    else:
+        target.write_text(content, encoding="utf-8")
+    message = refused(lambda: save(read_results(folder / "reports"), "experiment.yaml", loaded(), target, force=True))
+    assert message == (
+        "precious.json: it is there and is no baseline, so it is not overwritten; name another file with --output"
+    )
+    assert content is None or target.read_text(encoding="utf-8") == content
+
+
+@pytest.mark.parametrize("name", ["experiment.yaml", "new.txt", "new"])
+def test_a_baseline_is_a_json_file(folder: Path, name: str) -> None:
+    before = read_results(folder / "reports")
+    assert refused(lambda: save(before, "experiment.yaml", loaded(), Path(name))) == (
+        f"{name}: a baseline is a file that ends in .json; name one with --output"
+    )
+
+
 def test_a_baseline_is_saved_where_it_is_looked_for(folder: Path) -> None:
     experiment = loaded()
     assert default_output(experiment) == folder / "baselines" / "shouting.json"
@@ -249,7 +307,7 @@ def test_a_folder_of_reports_is_a_baseline(folder: Path) -> None:
         ("[]", "not the results of a session: schema_version is missing"),
         ('{"gates": []}', "not the results of a session: schema_version is missing"),
         ('{"schema_version": 0}', "schema_version is 0, this version of pytest-llmops reads 1"),
-        ('{"schema_version": 1, "cells": 3}', "not a whole report ('int' object is not iterable)"),
+        ('{"schema_version": 1, "cells": 3}', "not a whole report (3 is not a list)"),
     ],
     ids=["missing", "empty", "torn", "list", "foreign", "older", "misshapen"],
 )
@@ -318,6 +376,32 @@ def test_save_says_what_it_saved_and_how_to_use_it(folder: Path, capsys: pytest.
     assert Path("other/b.json").read_bytes() == Path("kept.json").read_bytes()
 
 
+def test_save_goes_where_the_file_says_and_not_to_what_the_session_was_compared_with(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("save", "--output", "theirs.json") == 0
+    theirs = Path("theirs.json").read_bytes()
+    write_reports(replace(read_results(folder / "reports"), settings={"baseline": "theirs.json"}), folder / "reports")
+    capsys.readouterr()
+    assert run("save") == 0
+    assert capsys.readouterr().out.startswith("saved: baselines/shouting.json (2 cells, 24 rows)\nto have it ")
+    assert Path("theirs.json").read_bytes() == theirs
+
+
+def test_save_finds_an_experiment_however_its_path_is_spelt(folder: Path) -> None:
+    assert run("save", "--experiment", "a/../experiment.yaml") == 0
+    assert run("save", "--experiment", str(folder / "experiment.yaml")) == 0
+
+
+def test_save_of_a_folder_says_which_file_to_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("save", "--experiment", ".") == 4
+    assert capsys.readouterr().err == "--experiment: . is a folder; name the file: experiment.yaml\n"
+    assert run("save", "--experiment", "reports") == 4
+    assert capsys.readouterr().err == (
+        "--experiment: reports is a folder; name an experiment file that the session was on\n"
+    )
+
+
 def test_save_to_one_file_wants_one_experiment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = read_results(folder / "reports")
     write_reports(replace(results, experiments={**results.experiments, "other.yaml": "other"}), folder / "reports")
@@ -352,7 +436,8 @@ def test_show_tells_what_was_forced(folder: Path, capsys: pytest.CaptureFixture[
     assert run("show", FILE.as_posix()) == 0
     assert capsys.readouterr().out.splitlines()[2:4] == [
         "settings: forced true, max-rows 12",
-        "saved with --force: its gate was closed, or it is of a part of the rows or variants",
+        "saved with --force: its gate was closed, it is of a part of the rows or variants, its thresholds were given on "
+        "a command line, it was decided again, or files had changed since",
     ]
 
 

@@ -34,8 +34,20 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main([])
-    assert end.value.code == 2
-    assert "COMMAND" in capsys.readouterr().err
+    assert end.value.code == 4
+    assert capsys.readouterr().err.splitlines()[-1] == "llmops: the following arguments are required: COMMAND"
+
+
+def test_the_help_tells_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert capsys.readouterr().out.endswith(
+        "exit codes:\n"
+        "  0    all is well\n"
+        "  1    what was found is bad: the gate is closed, no gate noticed, nothing can be told\n"
+        "  4    settings, files or the command line are wrong\n"
+        "  130  interrupted\n"
+    )
 
 
 COMMANDS = [["baseline", "save"], ["baseline", "show"], ["baseline", "diff"], ["compare"], ["regate"]]
@@ -88,7 +100,7 @@ def test_prune_forgets_what_is_not_used(ledger: Path, capsys: pytest.CaptureFixt
 def test_prune_wants_one_choice(choice: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["ledger", "prune", *choice])
-    assert end.value.code == 2
+    assert end.value.code == 4
     assert "--older-than" in capsys.readouterr().err
 
 

@@ -78,8 +78,9 @@ def test_answers_of_mutants_are_recorded_once_and_replayed(
         "",
         f"  drop-lines 1/3: {DROPPED}",
         "",
-        "  mutant                            (none)  drop-lines 1/3",
-        f"  {gate}  1 PASS  0 FAIL, noticed",
+        "  ask-rows-default",
+        "    gate            rule    (none)  drop-lines 1/3",
+        "    check.accuracy  >= 0.9  1 PASS  0 FAIL, noticed",
         "",
         f"{gate}: noticed 1 of 1",
     ]
@@ -90,10 +91,11 @@ def test_answers_of_mutants_are_recorded_once_and_replayed(
     (folder / RECORDED).unlink()
     assert main(drop_lines) == 1
     assert capsys.readouterr().out.splitlines()[4:] == [
-        "  mutant                            (none)  drop-lines 1/3",
-        f"  {gate}  1 PASS  not recorded",
+        "  ask-rows-default",
+        "    gate            rule    (none)  drop-lines 1/3",
+        "    check.accuracy  >= 0.9  1 PASS  not recorded",
         "",
-        "not recorded: drop-lines 1/3; each of them takes about 2 LLM calls and 0 tokens",
+        "not recorded: drop-lines 1/3; they take about 2 LLM calls and 0 tokens",
         "record their answers with --llm auto; later runs replay them",
         f"{gate}: not tested, no mutant ran",
     ]
@@ -124,7 +126,7 @@ def test_noise_of_answers_is_measured_and_a_single_recording_is_no_evidence(
 
 
 @pytest.mark.slow
-def test_a_model_that_is_not_sure_gets_a_margin_repeats_and_a_quarantine(
+def test_a_model_that_is_not_sure_gets_a_margin_and_repeats(
     folder: Path, server: OpenAIServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "check.py").write_text(
@@ -144,12 +146,11 @@ def test_a_model_that_is_not_sure_gets_a_margin_repeats_and_a_quarantine(
         "  check.accuracy: margin: 1 (95 % of the 15 pairs of repeats differ by at most 1; one row weighs 1)",
         "  check.accuracy: repeat: 7 (an unchanged version passes that margin in 36% of cases with one run, "
         "in at least 95% with 7)",
+        "  1 of 1 rows flip in more than 20% of repeats: the flow is too noisy for gates row by row, and no row is "
+        "proposed for quarantine; repeat rows, or lower the temperature",
         "",
-        "to paste into the experiment file:",
-        "llmops:",
-        "  gate:",
+        "to put into the experiment file, under 'gate:' of 'llmops:':",
         "    repeat: 7",
-        '    quarantine: ["b"]  # flip in more than 20% of repeats',
         "experiment.yaml:9: check.accuracy: margin: 1",
     ]
 
@@ -178,6 +179,24 @@ def test_mutants_are_kept_where_asked(folder: Path, capsys: pytest.CaptureFixtur
             "drop-lines, swap-labels, truncate-context, raise-temperature\n",
         ),
         (
+            ["noise", "experiment.yaml", "--repeat", "1001"],
+            "--repeat 1001: at most 1000 repeats are run; 10 are a good start\n",
+        ),
+        (
+            ["noise", "experiment.yaml", "--variants", "zz"],
+            "experiment.yaml: variants: no variant is selected by 'zz'; there are: default\n",
+        ),
+        (
+            ["mutate", "experiment.yaml", "--variants", "zz"],
+            "experiment.yaml: variants: no variant is selected by 'zz'; there are: default\n",
+        ),
+        (
+            ["mutate", "experiment.yaml", "--keep", "rows.jsonl/kept"],
+            "--keep rows.jsonl/kept: can't be made: Not a directory; give a folder elsewhere\n",
+        ),
+        (["noise", "."], ".: it is a folder; name one of its experiment files: experiment.yaml\n"),
+        (["mutate", "empty"], "empty: it is a folder; name an experiment file; there is no experiment.yaml in it\n"),
+        (
             ["noise", "experiment.yaml", "--repeat", "1"],
             "--repeat 1: noise needs at least 2 repeats; 10 are a good start\n",
         ),
@@ -186,6 +205,7 @@ def test_mutants_are_kept_where_asked(folder: Path, capsys: pytest.CaptureFixtur
 def test_usage_errors_are_one_line(
     folder: Path, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "empty").mkdir()
     assert main(arguments) == 4
     assert capsys.readouterr().err == complaint
 

@@ -122,8 +122,9 @@ def test_where_no_rows_can_be_compared_the_reason_is_given(
     baseline: CellResult, candidate: CellResult, note: str
 ) -> None:
     found = exact(compare_cells(baseline, candidate))
-    assert found.note.startswith(note)
+    assert (found.problem or found.note).startswith(note)
     assert (found.n, found.interval, found.p_value) == (None, None, None)
+    assert found.delta is None or not found.problem
 
 
 def test_a_metric_that_is_no_number_is_left_out() -> None:
@@ -147,6 +148,61 @@ def test_times_of_recorded_answers_are_marked() -> None:
     figures = {metric.name: metric.note for metric in compare_cells(cell([1.0]), replayed).metrics}
     assert figures["run.latency_p50"] == "answers of the LLM are recorded: not the time that the service takes"
     assert not figures["run.total_tokens"]
+    deltas = {metric.name: metric.delta for metric in compare_cells(cell([1.0]), replayed).metrics}
+    assert (deltas["run.latency_p50"], deltas["run.latency_p95"], deltas["run.total_tokens"]) == (None, None, 0)
+
+
+def test_another_dataset_is_refused_first_and_has_no_delta() -> None:
+    after = cell([0.0] * 40)
+    rows = tuple(replace(row, inputs={"text": f"new{n}"}) if n > 1 else row for n, row in enumerate(after.run.rows))
+    after = replace(after, run=replace(after.run, rows=rows))
+    comparison = compare_reports(report(cell([1.0] * 40)), report(after))
+    others = f"{', '.join(f'row {number}' for number in range(2, 12))} and 28 more; --format json has all"
+    assert list(text_lines(comparison))[:5] == [
+        "ner (evals/ner/experiment.yaml): ner-general-terse",
+        "  not comparable: another dataset: only 2 of this run's 40 rows are the same",
+        "  2 rows in common, with the very same outputs",
+        f"  added: {others}",
+        f"  removed: {others}",
+    ]
+    (text,) = markdown_lines(comparison)
+    assert "- not comparable: another dataset: only 2 of this run's 40 rows are the same\n- 2 rows" in text
+    for metric in document(comparison)["cells"][0]["metrics"]:
+        assert (metric["delta"], metric["interval"], metric["p_value"]) == (None, None, None)
+        assert metric["problem"] == "another dataset: only 2 of this run's 40 rows are the same"
+
+
+def test_another_version_of_an_evaluator_is_refused_first() -> None:
+    comparison = compare_reports(report(cell([1.0] * 12, digest="1")), report(cell([0.0] * 12, digest="2")))
+    assert list(text_lines(comparison))[1:5] == [
+        "  not comparable (matcher.exact): evaluator 'matcher' has changed since it scored the baseline",
+        "  12 rows in common, with the very same outputs",
+        "  metric            baseline  candidate  delta",
+        "  matcher.exact            1          0",
+    ]
+
+
+def test_lists_say_what_they_leave_out() -> None:
+    before, after = cell([1.0] * 12), cell([1.0] * 24)
+    assert list(text_lines(compare_reports(report(before), report(after))))[2] == (
+        f"  added: {', '.join(f'row {number}' for number in range(12, 22))} and 2 more; --format json has all"
+    )
+    many = [cell([1.0], variant=f"a-variant-with-a-name-that-is-long-{number:02}") for number in range(12)]
+    last = list(text_lines(compare_reports(report(before), report(before, *many))))[-1]
+    ids = ", ".join(f"ner-general-a-variant-with-a-name-that-is-long-{number:02}" for number in range(10))
+    assert last == f"only in the candidate: {ids} and 2 more; --format json has all"
+
+
+def test_tokens_that_nobody_counted_are_not_compared() -> None:
+    after = cell([1.0])
+    after = replace(after, run=replace(after.run, rows=tuple(replace(row, uncounted=1) for row in after.run.rows)))
+    figures = {metric.name: metric for metric in compare_cells(cell([1.0]), after).metrics}
+    assert figures["run.total_tokens"] == MetricComparison(
+        name="run.total_tokens",
+        baseline=10.0,
+        candidate=None,
+        note="the service did not report the tokens of 1 LLM calls",
+    )
 
 
 def test_costs_are_known_from_gates() -> None:

@@ -17,8 +17,9 @@ from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.gate import Cell, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import Variant
-from pytest_llmops.regating import left_out, regate
+from pytest_llmops.regating import regate, undecided
 from pytest_llmops.reports.console import summary_lines
+from pytest_llmops.reports.write import write_reports
 from pytest_llmops.thresholds import parse_threshold
 
 AGAIN = "run pytest again"
@@ -142,12 +143,13 @@ def test_a_variant_without_trusted_results_can_not_be_the_best(folder: Path) -> 
     assert f"FAIL check.accuracy[{Y}]" in after.decision.reasons
 
 
-def test_cells_that_are_no_longer_planned_are_left_out(folder: Path) -> None:
+def test_cells_that_are_no_longer_planned_are_kept_and_not_decided_on(folder: Path) -> None:
     before = read_results(folder / "reports")
     change(folder, "experiment.yaml", "[x, y]", "[x]")
     after = again(folder)
-    assert [result.cell.id for result in after.cells] == [X]
-    assert left_out(before, after) == [f"experiment.yaml::{Y}"]
+    assert after.cells == before.cells
+    assert {gate.cell for gate in after.gates} == {X}
+    assert (undecided(before), undecided(after)) == ([], [f"experiment.yaml::{Y}"])
 
 
 def test_a_baseline_is_compared_with(folder: Path) -> None:
@@ -185,7 +187,7 @@ def test_verdicts_on_other_experiments_stay(folder: Path) -> None:
     after = again(folder, report=more)
     assert (after.experiments, after.gates[0], len(after.gates)) == (more.experiments, gate, 5)
     assert after.decision.reasons == ("ERROR run[f-d-default]",)
-    assert left_out(more, after) == []
+    assert undecided(after) == []
 
 
 def test_nothing_to_decide_on_is_no_open_gate(folder: Path) -> None:
@@ -215,7 +217,7 @@ def run(*arguments: str) -> int:
 
 
 def test_the_command_shows_what_a_session_shows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = replace(again(folder), settings={"report-dir": "reports"})
+    expected = replace(again(folder), settings={"report-dir": "reports", "regated": "true"})
     assert run() == 0
     last = f"0 LLM calls: decided on the results of {expected.created}"
     assert capsys.readouterr().out.splitlines() == [*summary_lines(expected), last]
@@ -225,6 +227,7 @@ def test_a_closed_gate_is_exit_code_1_and_is_written(folder: Path, capsys: pytes
     assert run("experiment.yaml", "--threshold", "check.accuracy=>= 0.9", "--report-dir", "strict") == 1
     said = capsys.readouterr().out
     assert said.startswith(
+        "decided with: thresholds check.accuracy >= 0.9\n"
         f"FAIL check.accuracy[{X}]: 0.8333, required >= 0.9 (n = 12, 95 % CI 0.55 to 0.95)\n  row 5: "
     )
     assert "\ngate: closed: 1 of 4 gates failed\n0 LLM calls: decided on the results of " in said
@@ -234,16 +237,97 @@ def test_a_closed_gate_is_exit_code_1_and_is_written(folder: Path, capsys: pytes
     assert json.loads(Path("strict/gate.json").read_text(encoding="utf-8"))["state"] == "open"
 
 
-def test_cells_that_are_left_out_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cells_that_are_not_decided_on_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(folder, "experiment.yaml", "[x, y]", "[x]")
     assert run() == 0
-    assert capsys.readouterr().out.startswith(f"experiment.yaml::{Y}: no longer planned, left out\n")
+    assert capsys.readouterr().out.startswith(f"experiment.yaml::{Y}: no longer planned, not decided on\n")
+    assert {result.cell.id for result in read_results(folder / "reports").cells} == {X, Y}
 
 
-def test_an_overlay_is_read_if_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_of_another_environment_are_not_decided_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "experiment.strict.yaml").write_text("llmops: {thresholds: {check.accuracy: '>= 0.9'}}\n", "utf-8")
-    assert (run(), run("--env", "strict"), run()) == (0, 1, 1)
+    todo = "run pytest with --llmops-env strict, or leave --env out"
+    assert run("--env", "strict") == 4
+    assert capsys.readouterr().err == f"--env strict: the results are of no environment; {todo}\n"
+    write_reports(replace(read_results(folder / "reports"), settings={"env": "dev"}), folder / "reports")
+    assert run("--env", "strict") == 4
+    assert capsys.readouterr().err == f"--env strict: the results are of environment 'dev'; {todo}\n"
+    assert run("--env", "dev") == 4
+    assert capsys.readouterr().err == "--env dev: there is no experiment.dev.yaml; add it, or leave --env out\n"
+
+
+def test_the_overlay_of_the_recorded_environment_is_read(folder: Path) -> None:
+    (folder / "experiment.strict.yaml").write_text("llmops: {thresholds: {check.accuracy: '>= 0.9'}}\n", "utf-8")
+    write_reports(replace(read_results(folder / "reports"), settings={"env": "strict"}), folder / "reports")
+    assert (run(), run("--env", "strict")) == (1, 1)
     assert read_results(folder / "reports").settings["env"] == "strict"
+
+
+def test_a_baseline_that_is_given_has_to_be_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--baseline", "nowhere.json") == 4
+    assert capsys.readouterr().err == (
+        "baseline nowhere.json: there is none; run pytest and save one with: llmops baseline save\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--env", "strict"], ["--threshold", "accuracy"], ["--baseline", "nowhere"]])
+def test_a_decision_that_could_not_be_made_leaves_none(folder: Path, arguments: list[str]) -> None:
+    assert Path("reports/gate.json").exists()
+    assert run(*arguments) == 4
+    assert not Path("reports/gate.json").exists()
+
+
+def test_results_that_are_not_there_take_no_decision_away(folder: Path) -> None:
+    Path("gate.json").write_text("mine", encoding="utf-8")
+    assert run("--results", "nowhere") == 4
+    assert Path("gate.json").exists()
+
+
+def test_a_file_of_another_name_wants_a_folder_for_the_reports(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy("reports/results.json", "kept.json")
+    assert run("--results", "kept.json") == 4
+    assert capsys.readouterr().err == "kept.json: it is no results.json; say where the reports go with --report-dir\n"
+    assert run("--results", "kept.json", "--report-dir", "again") == 0
+    assert Path("again/gate.json").exists()
+
+
+def test_a_folder_that_can_not_be_written_is_named_with_its_option(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("taken").write_text("", encoding="utf-8")
+    assert run("--report-dir", "taken") == 4
+    assert capsys.readouterr().err == (
+        "taken: reports can't be written: Not a directory; give a folder that can, with --report-dir\n"
+    )
+
+
+def test_experiments_are_found_however_their_path_is_spelt(folder: Path) -> None:
+    assert run("a/../experiment.yaml", str(folder / "experiment.yaml")) == 0
+
+
+def test_what_was_given_in_place_of_the_file_is_told(folder: Path) -> None:
+    shutil.copytree("reports", "before")
+    assert run("--threshold", "check.accuracy=>= 0.7", "--threshold", "run.rows=> 1", "--baseline", "before") == 0
+    said = "check.accuracy >= 0.7; run.rows > 1"
+    settings = json.loads(Path("reports/gate.json").read_text(encoding="utf-8"))["settings"]
+    assert settings == {"baseline": "before", "llm": "replay", "regated": "true", "thresholds": said}
+    summary = Path("reports/summary.md").read_text(encoding="utf-8")
+    assert f"Settings: llm replay, thresholds {said}, regated true, baseline before\n" in summary.replace("\\", "")
+    assert run() == 0
+    assert "thresholds" not in read_results(folder / "reports").settings
+
+
+def test_thresholds_that_were_given_before_hold_for_what_is_not_decided_again(folder: Path) -> None:
+    before = read_results(folder / "reports")
+    more = replace(
+        before,
+        experiments={"other.yaml": "other", **before.experiments},
+        settings={"thresholds": "check.accuracy >= 0.5"},
+    )
+    after = again(folder, "run.rows=> 1", report=more)
+    assert after.settings["thresholds"] == "check.accuracy >= 0.5; run.rows > 1"
 
 
 @pytest.mark.parametrize(
@@ -283,4 +367,37 @@ def test_data_that_changed_is_an_error(folder: Path) -> None:
     assert (gate.verdict, gate.reason) == (
         "ERROR",
         f"dataset 'words' or its gold changed since these results were recorded; {AGAIN}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"digest": ""}, f"the version that gave these results is not known; {AGAIN}"),
+        ({"data": ""}, f"the data that gave these results is not known; {AGAIN}"),
+    ],
+)
+def test_results_of_an_unknown_version_are_not_trusted(folder: Path, changes: dict[str, str], reason: str) -> None:
+    before = read_results(folder / "reports")
+    bare = replace(before, cells=tuple(replace(result, **changes) for result in before.cells))
+    gate = gate_of(again(folder, report=bare), f"check.accuracy[{X}]")
+    assert (gate.verdict, gate.reason) == ("ERROR", reason)
+
+
+def test_results_of_an_unknown_version_of_an_evaluator_are_not_trusted(folder: Path) -> None:
+    before = read_results(folder / "reports")
+    cells = []
+    for result in before.cells:
+        evaluations = {name: replace(found, digest="") for name, found in result.evaluations.items()}
+        cells.append(replace(result, evaluations=evaluations))
+    after = again(folder, report=replace(before, cells=tuple(cells)))
+    gate = gate_of(after, f"check.accuracy[{X}]")
+    assert (gate.verdict, gate.reason) == ("ERROR", f"the version that gave these results is not known; {AGAIN}")
+    assert gate_of(after, f"run[{X}]").verdict == "PASS"
+
+
+def test_a_run_whose_mapping_changed_is_another_one(folder: Path) -> None:
+    change(folder, "experiment.yaml", 'word: "${data.word}"', 'word: "${data.half}"')
+    assert gate_of(again(folder), f"run[{X}]").reason == (
+        f"flow 'Shout' or its settings changed since these results were recorded; {AGAIN}"
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pytest_llmops.api import evaluate, load
+from pytest_llmops.records.experiment import GatePolicy
 from pytest_llmops.records.gate import Cell, CellResult, GateResult, Verdict
 from pytest_llmops.records.run import CassetteMiss, Row, RunResult, Variant
-from pytest_llmops.records.sensitivity import Effect
+from pytest_llmops.records.sensitivity import Effect, Sensitivity, Trial
 from pytest_llmops.reports.results import document
 from pytest_llmops.reports.sensitivity import sensitivity_lines
 from pytest_llmops.sensitivity import effect, probe_gates
@@ -75,10 +76,11 @@ def test_a_gate_that_notices_nothing_is_named_first(project: Path, tmp_path: Pat
         "  truncate-context: first half only of text",
         "  raise-temperature: not run: neither nodes, prompty files nor init parameters of the flow set a temperature",
         "",
-        "  mutant                               (none)  swap-labels      truncate-context",
-        "  check.answered[flow-rows-default]    1 PASS  1, not noticed   0, not noticed",
-        "  run.total_tokens[flow-rows-default]  0 PASS  0, not noticed   0, not noticed",
-        "  check.accuracy[flow-rows-default]    1 PASS  0 FAIL, noticed  0 FAIL, noticed",
+        "  flow-rows-default",
+        "    gate              rule    (none)  swap-labels      truncate-context",
+        "    check.answered    >= 0    1 PASS  1, not noticed   0, not noticed",
+        "    run.total_tokens  <= 100  0 PASS  0, not noticed   0, not noticed",
+        "    check.accuracy    >= 0.9  1 PASS  0 FAIL, noticed  0 FAIL, noticed",
         "",
         "check.answered[flow-rows-default]: noticed 0 of 2: nothing shows that it protects anything",
         "run.total_tokens[flow-rows-default]: noticed 0 of 2 (not required: a limit)",
@@ -128,7 +130,7 @@ def cell(output: str, *, missing: bool = False) -> CellResult:
     ],
 )
 def test_what_counts_as_noticed(before: Verdict, after: Verdict, result: CellResult, found: Effect) -> None:
-    assert effect(gate(before), gate(after), cell("a"), result) == found
+    assert effect(gate(before), gate(after), cell("a"), result, GatePolicy()) == found
 
 
 def test_rows_with_cut_inputs_are_compared_with_their_baseline(project: Path, tmp_path: Path) -> None:
@@ -147,4 +149,59 @@ def test_rows_with_cut_inputs_are_compared_with_their_baseline(project: Path, tm
 
 def test_a_missing_answer_of_a_repeat_is_missing_as_well() -> None:
     again = replace(cell("b"), repeats=(cell("b", missing=True).executions[0],))
-    assert effect(gate("PASS"), gate("ERROR"), cell("a"), again) == "unrecorded"
+    assert effect(gate("PASS"), gate("ERROR"), cell("a"), again, GatePolicy()) == "unrecorded"
+
+
+def test_a_crash_is_not_to_the_credit_of_a_gate(project: Path, tmp_path: Path) -> None:
+    text = FILES["flow/sort.py"].replace(
+        "def sort(text: str) -> Sorted:\n",
+        'def sort(text: str) -> Sorted:\n    if len(text.split()) < 3:\n        raise ValueError("too short")\n',
+    )
+    (project / "flow/sort.py").write_text(text, encoding="utf-8")
+    result = probe_gates(load(project / "experiment.yaml"), tmp_path / "mutants", mutations=["truncate-context"])
+    untested = "not tested, no mutant changed an output without a crash, which closes any gate"
+    assert sensitivity_lines(result)[4:] == [
+        "  flow-rows-default",
+        "    gate              rule    (none)  truncate-context",
+        "    check.accuracy    >= 0.9  1 PASS  crashed",
+        "    check.answered    >= 0    1 PASS  crashed",
+        "    run.total_tokens  <= 100  0 PASS  0, not noticed",
+        "",
+        "truncate-context: crashed: 3 of 3 rows failed, max_failed_rows is 0: rows 0, 1, 2: "
+        "Execution failure in 'sort': (ValueError) too short",
+        f"check.accuracy[flow-rows-default]: {untested}",
+        f"check.answered[flow-rows-default]: {untested}",
+        "run.total_tokens[flow-rows-default]: noticed 0 of 1 (not required: a limit)",
+    ]
+    assert [gate.name for gate in result.blind] == ["check.accuracy", "check.answered"]
+
+
+def test_the_table_wraps_and_keeps_rules_and_variants() -> None:
+    long = "a-flow-with-a-long-name-dataset-of-last-month-extract.few_shot+normalise.strict+init.model=large-one"
+    before = GateResult(experiment="e", cell=long, name="check.accuracy", verdict="PASS", value=1, rule=">= 0.9")
+    after = replace(before, verdict="FAIL", value=0.5)
+    names = [f"drop-lines {part}/3" for part in (1, 2, 3)] + ["swap-labels", "truncate-context", "raise-temperature"]
+    trials = [
+        Trial(
+            mutation=name,
+            name=name,
+            said="changed",
+            gates={before.item: after},
+            effects={before.item: "unrecorded" if name.startswith("drop") else "noticed"},
+        )
+        for name in names
+    ]
+    result = Sensitivity(experiment="e", before=(before,), trials=tuple(trials), llm_calls=10, tokens=200)
+    assert sensitivity_lines(result)[8:] == [
+        "",
+        f"  {long}",
+        "    gate            rule    (none)  drop-lines 1/3  drop-lines 2/3  drop-lines 3/3",
+        "    check.accuracy  >= 0.9  1 PASS  not recorded    not recorded    not recorded",
+        "    gate            rule    swap-labels        truncate-context   raise-temperature",
+        "    check.accuracy  >= 0.9  0.5 FAIL, noticed  0.5 FAIL, noticed  0.5 FAIL, noticed",
+        "",
+        "not recorded: drop-lines 1/3, drop-lines 2/3, drop-lines 3/3; they take about 30 LLM calls and 600 tokens "
+        "in all, 10 and 200 for each",
+        "record their answers with --llm auto; later runs replay them",
+        f"check.accuracy[{long}]: noticed 3 of 3",
+    ]

@@ -60,8 +60,8 @@ def planned(root: Path) -> CellPlan:
 def digests(root: Path) -> tuple[str, str]:
     """Return the digests of the flow and of the evaluator."""
     cell = planned(root)
-    versions = Versions()
-    return versions.of_flow(cell.request), versions.of_evaluator(cell.evaluations[0].request)
+    versions = Versions(cell.experiment, "experiment.yaml")
+    return versions.of(cell.request), versions.of(cell.evaluations[0].request)
 
 
 def test_a_copy_elsewhere_is_the_same_version(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_copy_elsewhere_is_the_same_version(tmp_path: Path) -> None:
 
 def test_the_digests_are_these_on_every_machine_and_python(tmp_path: Path) -> None:
     flow, evaluator = digests(write(tmp_path, {}))
-    assert (flow[:16], evaluator[:16]) == ("5da54931ab63153c", "daff16e6c93b524b")
+    assert (flow[:16], evaluator[:16]) == ("6a6dffdc3473fca2", "daff16e6c93b524b")
 
 
 JUDGE = FILES["flows/polite/judge.py"]
@@ -112,9 +112,13 @@ def digest_with(tmp_path: Path) -> Callable[..., str]:
 
     def digest(**changes: Any) -> str:
         request: RunRequest = replace(cell.request, **changes)
-        return Versions().of_flow(request)
+        return Versions(cell.experiment, "experiment.yaml").of(request)
 
     return digest
+
+
+def test_the_mapping_of_the_dataset_is_part_of_a_version(digest_with: Callable[..., str]) -> None:
+    assert digest_with(column_mapping={"name": "${data.other}"}) != digest_with()
 
 
 def custom(**values: str) -> Connection:

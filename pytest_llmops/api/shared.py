@@ -24,6 +24,11 @@ def engine() -> Engine:
     return started
 
 
+def renew_engine() -> None:
+    """Have the next run start an engine of its own, where the one that is kept was closed."""
+    engine.cache_clear()
+
+
 def root_of(folder: Path) -> Path:
     """Return the root of the repository that a folder is part of; the folder itself where nothing marks one."""
     candidates = (folder, *folder.parents)

@@ -7,7 +7,7 @@ times at which outcomes were recorded, what is below a tenth of a millisecond, a
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
@@ -20,18 +20,16 @@ from pytest_llmops.records.experiment import Experiment
 from pytest_llmops.records.gate import CellResult, Evaluation, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
-from pytest_llmops.regating import regate
+from pytest_llmops.regating import REGATED, THRESHOLDS, outdated, regate
 from pytest_llmops.reports import results
 from pytest_llmops.reports.verdicts import headline
 from pytest_llmops.reports.write import replace_file
 from pytest_llmops.stats.gates import decide
 from pytest_llmops.stats.joining import SAVE_COMMAND
 
-_SETTINGS = ("env", "llm", "max-rows", "variants", "repeat")
+_SETTINGS = ("env", "llm", "max-rows", "variants", "repeat", THRESHOLDS, REGATED)
 _PARTIAL = ("max-rows", "variants")
-_PATIENCE = 10.0  # seconds for git
 _WIDTH = 160
-COMMIT = "commit"
 FORCED = "forced"
 
 
@@ -50,12 +48,15 @@ def default_output(experiment: Experiment) -> Path:
 def save(report: Report, path: str, experiment: Experiment, output: Path, *, force: bool = False) -> Report:
     """Save what a session found out about the experiment at ``path`` as a baseline, and return what was saved.
 
-    A gate that is closed for want of a baseline alone does not count against it.
+    A gate that is closed for want of a baseline alone does not count against it. The commit is the one that the session
+    was of.
 
     Raises:
-        LLMOpsError: where the session had no open gate or was limited to a part, unless ``force`` is given; where it
-            has nothing of the experiment; where the file can't be written.
+        LLMOpsError: where the session had no open gate, was limited to a part, had other thresholds than the file or is
+            of another version than what is there now, unless ``force`` is given; where it has nothing of the
+            experiment; where the file can't be written, or holds something else.
     """
+    _check_target(output)
     cells = [result for result in report.cells if result.cell.experiment == path]
     if not cells:
         raise LLMOpsError(f"{path}: the session has no results of it; run pytest on it")
@@ -74,7 +75,6 @@ def save(report: Report, path: str, experiment: Experiment, output: Path, *, for
             **{name: report.settings[name] for name in _SETTINGS if name in report.settings},
             **({FORCED: "true"} if reasons else {}),
         },
-        versions={**report.versions, **_commit(experiment.folder)},
     )
     _write(output, _text(baseline))
     return baseline
@@ -90,6 +90,11 @@ def _reasons_against(report: Report, path: str, experiment: Experiment) -> Itera
     for name in _PARTIAL:
         if name in report.settings:
             yield f"the session was limited to a part: {name} {report.settings[name]}"
+    if THRESHOLDS in report.settings:
+        yield f"thresholds were given on the command line: {report.settings[THRESHOLDS]}"
+    if REGATED in report.settings:
+        yield "it was decided again since the session; run pytest again"
+    yield from outdated(report, path, experiment)
 
 
 def _lacks_baseline(gate: GateResult) -> bool:
@@ -174,16 +179,24 @@ def _is_default(field: Field[Any], record: object) -> bool:
     return bool(getattr(record, field.name) == default)
 
 
-def _commit(folder: Path) -> dict[str, str]:
-    """Name the commit that is checked out, with ``-dirty`` where files were changed since; nothing outside of git."""
-    command = ("git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+def _check_target(file: Path) -> None:
+    """Refuse to overwrite what is no baseline.
+
+    Raises:
+        LLMOpsError: that says what is in the way.
+    """
+    if file.suffix != ".json":
+        raise LLMOpsError(f"{shown(file)}: a baseline is a file that ends in .json; name one with --output")
+    if os.path.lexists(file) and not _is_results(file):
+        what = f"{shown(file)}: it is there and is no baseline, so it is not overwritten"
+        raise LLMOpsError(f"{what}; name another file with --output")
+
+
+def _is_results(file: Path) -> bool:
     try:
-        done = subprocess.run(  # noqa: S603 - of the user's own repository
-            command, capture_output=True, text=True, timeout=_PATIENCE, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {COMMIT: done.stdout.strip()} if done.returncode == 0 else {}
+        return file.is_file() and bool(results.read(file))
+    except LLMOpsError:
+        return False
 
 
 def _write(file: Path, text: str) -> None:

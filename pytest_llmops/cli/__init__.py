@@ -3,32 +3,69 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from pytest_llmops import __version__
 from pytest_llmops.cli import baseline, compare, ledger, mutate, noise, regate, schema
+from pytest_llmops.cli.base import Terminated, complain, terminable
 from pytest_llmops.errors import LLMOpsError
 
 _COMMANDS = (schema, ledger, baseline, compare, regate, noise, mutate)
+_USAGE, _INTERRUPTED, _UNREAD, _TERMINATED = 4, 130, 141, 143
+_CODES = """\
+exit codes:
+  0    all is well
+  1    what was found is bad: the gate is closed, no gate noticed, nothing can be told
+  4    settings, files or the command line are wrong
+  130  interrupted
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code: 0, 1 where what it found is bad, 4 for a usage or configuration error.
 
-    The codes mean what they mean to pytest.
+    The codes mean what they mean to pytest. A command that is ended by a signal has the code that shells give it: 130
+    for Ctrl-C, 141 where nobody reads its output, 143 for SIGTERM.
     """
-    options = _parser().parse_args(arguments)
     try:
-        code: int = options.command(options)
+        with terminable():
+            options = _parser().parse_args(arguments)
+            code: int = options.command(options)
+            sys.stdout.flush()
     except LLMOpsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 4
+        complain(str(error))
+        return _USAGE
+    except Terminated:
+        complain("terminated")
+        return _TERMINATED
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes at exit, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit as for every other mistake in settings."""
+        self.print_usage(sys.stderr)
+        complain(f"{self.prog}: {message}")
+        raise SystemExit(_USAGE)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="llmops", description="Tools around the evaluation of LLM flows with pytest.")
+    parser = _Parser(
+        prog="llmops",
+        description="Tools around the evaluation of LLM flows with pytest.",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"llmops {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:

@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_llmops.reports.text import neutralise
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: like Ctrl-C, it ends what is under way, and what is temporary is removed."""
+
+
 def show(lines: Iterable[str]) -> None:
-    """Write lines to standard output."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    """Write lines to standard output, made safe to print."""
+    sys.stdout.writelines(f"{neutralise(line)}\n" for line in lines)
+
+
+def complain(text: str) -> None:
+    """Write to standard error what went wrong. It may quote files, so it is made safe to print."""
+    sys.stderr.write(f"{neutralise(text)}\n")
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM raise ``Terminated`` for as long as a command runs."""
+    if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated

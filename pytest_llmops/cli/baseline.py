@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
     save = actions.add_parser("save", help="make a baseline of the last session, an open gate provided")
     save.add_argument("--experiment", metavar="FILE", help="experiment file; without it, all of the session")
     save.add_argument("--output", metavar="FILE", help="where to; without it, what llmops.baseline names")
-    save.add_argument("--force", action="store_true", help="also from a closed gate, or a part of the rows or variants")
+    save.add_argument("--force", action="store_true", help="also what is no good baseline, such as from a closed gate")
     save.set_defaults(command=_save)
     shown = actions.add_parser("show", help="say what a baseline holds, from when and of which commit")
     shown.add_argument("file", metavar="FILE")
@@ -44,21 +44,30 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="FOLDER", default="reports", help="reports of the session (reports)")
 
 
-def load_recorded(report: Report, path: str, *, env: str | None = None, baseline: str | None = None) -> Experiment:
-    """Read the experiment file that a report names, as the session did, but for what is given.
+def recorded_path(name: str) -> str:
+    """Write a path on the command line as reports name files: from the working directory, which is pytest's rootdir."""
+    return Path(os.path.relpath(name)).as_posix()
+
+
+def load_recorded(report: Report, path: str, *, baseline: str | None = None) -> Experiment:
+    """Read the experiment file that a report names, as the session did; ``baseline`` is in place of what it has.
 
     Raises:
         LLMOpsError: where it is not there, or wrong.
     """
+    return _load(report, path, baseline or report.settings.get("baseline"))
+
+
+def _load(report: Report, path: str, baseline: str | None) -> Experiment:
     from pytest_llmops.spec import load_experiment
 
-    file, baseline = Path(path), baseline or report.settings.get("baseline")
+    file = Path(path)
     if not file.is_file():
         raise LLMOpsError(f"{path}: there is no such file here; be in pytest's rootdir, which the results name it from")
     return load_experiment(
         file.absolute(),
         root=Path.cwd(),
-        env=env or report.settings.get("env"),
+        env=report.settings.get("env"),
         environ=os.environ,
         baseline=Path(baseline).absolute() if baseline else None,
     )
@@ -68,19 +77,34 @@ def _save(options: argparse.Namespace) -> int:
     from pytest_llmops.baselines import default_output, read_results, save, shown
 
     report = read_results(Path(options.results))
-    paths = [Path(options.experiment).as_posix()] if options.experiment else list(report.experiments)
+    paths = [_chosen(report, options.experiment)] if options.experiment else list(report.experiments)
     if options.output and len(paths) != 1:
         raise LLMOpsError(f"--output: the session has {len(paths)} experiments; choose one with --experiment")
     for path in paths:
-        experiment = load_recorded(report, path)
-        output = Path(options.output) if options.output else default_output(experiment)
-        baseline = save(report, path, experiment, output, force=options.force)
+        # Where it is saved is what the file says: the session may have been compared with something else.
+        named = _load(report, path, None)
+        output = Path(options.output) if options.output else default_output(named)
+        baseline = save(report, path, load_recorded(report, path), output, force=options.force)
         rows = sum(len(result.run.rows) for result in baseline.cells)
         show([f"saved: {shown(output)} ({_number(len(baseline.cells), 'cell')}, {_number(rows, 'row')})"])
-        if experiment.baseline is None:
-            where = Path(os.path.relpath(output, experiment.folder)).as_posix()
+        if named.baseline is None:
+            where = Path(os.path.relpath(output, named.folder)).as_posix()
             show([f"to have it compared with, write in {path}: llmops: {{baseline: {where}}}"])
     return 0
+
+
+def _chosen(report: Report, name: str) -> str:
+    """Return the path of an experiment file that the report has.
+
+    Raises:
+        LLMOpsError: for a folder, with the experiment files in it.
+    """
+    path = recorded_path(name)
+    if not Path(path).is_dir():
+        return path
+    below = [known for known in report.experiments if Path(path) in Path(known).parents]
+    todo = f"name the file: {' or '.join(below)}" if below else "name an experiment file that the session was on"
+    raise LLMOpsError(f"--experiment: {name} is a folder; {todo}")
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -96,11 +120,14 @@ def _described(report: Report) -> Iterator[str]:
     from pytest_llmops.reports.text import one_line
 
     yield f"created: {one_line(report.created) or 'unknown'}"
-    yield f"commit: {one_line(report.versions.get(COMMIT, 'unknown'))}"
+    yield f"commit: {one_line(report.versions.get(COMMIT) or 'unknown')}"
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items())
     yield f"settings: {one_line(settings) or 'none'}"
     if FORCED in report.settings:
-        yield "saved with --force: its gate was closed, or it is of a part of the rows or variants"
+        yield (
+            "saved with --force: its gate was closed, it is of a part of the rows or variants, its thresholds were "
+            "given on a command line, it was decided again, or files had changed since"
+        )
     for result in report.cells:
         head, *others = map(one_line, _cell(result))
         yield head

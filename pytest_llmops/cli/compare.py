@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def show_comparison(baseline: Report, candidate: Report, form: str) -> None:
     comparison = compare_reports(baseline, candidate)
     if not comparison.cells:
         sides = (comparison.only_baseline, comparison.only_candidate)
-        known = " and ".join(", ".join(ids) or "no cell" for ids in sides)
+        known = " and ".join(_listed(ids) or "no cell" for ids in sides)
         raise LLMOpsError(f"nothing in common to compare: {known}")
     forms = {"text": compare.text_lines, "markdown": compare.markdown_lines, "json": compare.json_lines}
     show(forms[form](comparison))
@@ -64,6 +65,12 @@ def _side(text: str) -> Report:
         return report
     cells = tuple(result for result in report.cells if result.cell.variant.id == variant)
     if not cells:
-        known = ", ".join(dict.fromkeys(result.cell.variant.id for result in report.cells)) or "none"
+        known = _listed(list(dict.fromkeys(result.cell.variant.id for result in report.cells))) or "none"
         raise LLMOpsError(f"{text}: no variant '{variant}' (it has: {known})")
     return replace(report, cells=cells)
+
+
+def _listed(names: Sequence[str]) -> str:
+    from pytest_llmops.reports.text import one_line
+
+    return ", ".join(map(one_line, names))

@@ -6,7 +6,11 @@ import argparse
 import os
 from pathlib import Path
 
+from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.experiment import Experiment
+
+_NAME = "experiment.yaml"
+_SHOWN = 10
 
 
 def load_as_asked(options: argparse.Namespace) -> Experiment:
@@ -14,10 +18,25 @@ def load_as_asked(options: argparse.Namespace) -> Experiment:
 
     Raises:
         ConfigurationError: with every problem of the file; a key that is not set is one unless answers are replayed.
+        LLMOpsError: for a folder, with the experiment files in it.
     """
     from pytest_llmops.api.shared import root_of
     from pytest_llmops.spec import load_experiment
 
     file = Path(options.experiment).absolute()
+    if file.is_dir():
+        raise LLMOpsError(f"{options.experiment}: it is a folder; {_choice(Path(options.experiment))}")
     live = options.llm != "replay"
     return load_experiment(file, root=root_of(file.parent), env=options.env, environ=os.environ, live=live)
+
+
+def _choice(folder: Path) -> str:
+    found = sorted(path.as_posix() for path in folder.rglob(_NAME) if not _is_hidden(path.relative_to(folder)))
+    if not found:
+        return f"name an experiment file; there is no {_NAME} in it"
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"name one of its experiment files: {', '.join(found[:_SHOWN])}{more}"
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

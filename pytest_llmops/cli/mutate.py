@@ -63,7 +63,10 @@ def _folder(keep: str | None) -> Iterator[Path]:
             yield Path(folder).resolve()
         return
     folder_kept = Path(keep).absolute()
-    if folder_kept.exists():
-        raise LLMOpsError(f"--keep {keep}: it exists already; give a new folder")
-    folder_kept.mkdir(parents=True)
+    try:
+        folder_kept.mkdir(parents=True)
+    except FileExistsError:
+        raise LLMOpsError(f"--keep {keep}: it exists already; give a new folder") from None
+    except OSError as error:
+        raise LLMOpsError(f"--keep {keep}: can't be made: {error.strerror}; give a folder elsewhere") from None
     yield folder_kept

@@ -31,11 +31,14 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure the noise. Returns 1 where nothing can be told of a cell."""
     from pytest_llmops.api import evaluate
+    from pytest_llmops.records.experiment import MOST_REPEATS
     from pytest_llmops.reports.noise import noise_lines
     from pytest_llmops.stats.reruns import noise_of
 
     if options.repeat < 2:
         raise LLMOpsError(f"--repeat {options.repeat}: noise needs at least 2 repeats; 10 are a good start")
+    if options.repeat > MOST_REPEATS:
+        raise LLMOpsError(f"--repeat {options.repeat}: at most {MOST_REPEATS} repeats are run; 10 are a good start")
     experiment = load_as_asked(options)
     # Nothing is judged here, and "2-of-3" would refuse any other number of repeats.
     experiment = replace(experiment, gate=replace(experiment.gate, reduce="mean"))

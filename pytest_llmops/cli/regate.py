@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llmops.cli.base import show
-from pytest_llmops.cli.baseline import add_results, load_recorded
+from pytest_llmops.cli.baseline import add_results, load_recorded, recorded_path
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from pytest_llmops.records.experiment import Experiment, Threshold
     from pytest_llmops.records.report import Report
 
+_REPORT_DIR = "--report-dir"
+
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add_parser("regate", help="decide again on the last session, by the thresholds as they are now")
     parser.add_argument("experiments", nargs="*", metavar="FILE", help="experiment files or folders; without, all")
     add_results(parser)
-    parser.add_argument(
-        "--report-dir", metavar="FOLDER", help="folder for the reports; without it, that of the results"
-    )
-    parser.add_argument("--env", help="environment; without it, the one that the session had")
+    parser.add_argument(_REPORT_DIR, metavar="FOLDER", help="folder for the reports; without it, that of the results")
+    parser.add_argument("--env", help="environment that the session had to have; it is the one that is decided by")
     parser.add_argument("--baseline", metavar="PATH", help="baseline, in place of what the experiment files name")
     parser.add_argument(
         "--threshold",
@@ -40,27 +40,69 @@ def add_parser(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pytest_llmops.baselines import Baselines, read_results
-    from pytest_llmops.regating import left_out, regate
+    from pytest_llmops.baselines import Baselines, read_baseline, read_results
+    from pytest_llmops.regating import regate, undecided
     from pytest_llmops.reports.console import failure_text, summary_lines
-    from pytest_llmops.reports.write import write_reports
+    from pytest_llmops.reports.write import remove_decision, write_reports
 
+    folder = _report_folder(options)
+    if options.report_dir or Path(options.results).exists():
+        # Whatever goes wrong below, nobody may take the decision that is there for that on what was asked.
+        remove_decision(folder, _REPORT_DIR)
     report = read_results(Path(options.results))
+    _check_environment(report, options.env)
+    if options.baseline:
+        read_baseline(Path(options.baseline))
     paths = _selected(report, options.experiments)
-    chosen = {name: value for name in ("env", "baseline") if (value := getattr(options, name))}
-    experiments = {path: load_recorded(report, path, **chosen) for path in paths}
+    experiments = {path: load_recorded(report, path, baseline=options.baseline) for path in paths}
+    _check_overlay(experiments.values(), options.env)
     thresholds = [_threshold(text, experiments.values()) for text in options.threshold]
     again = regate(report, experiments, thresholds=thresholds, baselines=Baselines().finder)
-    folder = _report_folder(options)
+    chosen = {"baseline": options.baseline} if options.baseline else {}
     again = replace(again, settings={**again.settings, **chosen, "report-dir": folder.as_posix()})
-    write_reports(again, folder)
-    show(f"{key}: no longer planned, left out" for key in left_out(report, again))
+    write_reports(again, folder, _REPORT_DIR)
+    show(_overridden(again))
+    show(f"{key}: no longer planned, not decided on" for key in undecided(again))
     for gate in again.gates:
         if gate.closes_gate():
             show([failure_text(gate), ""])
     show(summary_lines(again))
     show([f"0 LLM calls: decided on the results of {report.created}"])
     return 0 if again.decision.state == "open" else 1
+
+
+def _overridden(report: Report) -> Iterator[str]:
+    """Yield what was decided by that is not written in the experiment files."""
+    from pytest_llmops.regating import THRESHOLDS
+
+    given = [f"{name} {report.settings[name]}" for name in (THRESHOLDS, "baseline") if name in report.settings]
+    if given:
+        yield f"decided with: {', '.join(given)}"
+
+
+def _check_environment(report: Report, asked: str | None) -> None:
+    """Refuse to decide on results of one environment as if they were of another.
+
+    Raises:
+        LLMOpsError: where they are.
+    """
+    recorded = report.settings.get("env")
+    if asked and asked != recorded:
+        of = f"environment '{recorded}'" if recorded else "no environment"
+        todo = f"run pytest with --llmops-env {asked}, or leave --env out"
+        raise LLMOpsError(f"--env {asked}: the results are of {of}; {todo}")
+
+
+def _check_overlay(experiments: Collection[Experiment], asked: str | None) -> None:
+    """Refuse an environment that no experiment has an overlay for.
+
+    Raises:
+        LLMOpsError: that names the file that is missing.
+    """
+    overlays = [file.with_name(f"{file.stem}.{asked}{file.suffix}") for file in (e.file for e in experiments)]
+    if asked and overlays and not any(overlay.is_file() for overlay in overlays):
+        missing = ", ".join(recorded_path(str(overlay)) for overlay in overlays)
+        raise LLMOpsError(f"--env {asked}: there is no {missing}; add it, or leave --env out")
 
 
 def _selected(report: Report, given: Sequence[str]) -> list[str]:
@@ -73,7 +115,7 @@ def _selected(report: Report, given: Sequence[str]) -> list[str]:
         return list(report.experiments)
     chosen: dict[str, None] = {}
     for name in given:
-        path = Path(name).as_posix()
+        path = recorded_path(name)
         below = [known for known in report.experiments if known == path or Path(path) in Path(known).parents]
         if not below:
             known = ", ".join(report.experiments) or "none"
@@ -97,6 +139,18 @@ def _threshold(text: str, experiments: Iterable[Experiment]) -> Threshold:
 
 
 def _report_folder(options: argparse.Namespace) -> Path:
-    """Write the reports to where the results are from, unless another folder is named."""
-    results = Path(options.results)
-    return Path(options.report_dir) if options.report_dir else (results if results.is_dir() else results.parent)
+    """Write the reports to where the results are from, unless another folder is named.
+
+    Raises:
+        LLMOpsError: for results in a file of their own, such as a baseline: what lies beside it is of others.
+    """
+    from pytest_llmops.reports import results
+
+    given = Path(options.results)
+    if options.report_dir:
+        return Path(options.report_dir)
+    if given.is_dir():
+        return given
+    if given.name != results.FILE and given.exists():
+        raise LLMOpsError(f"{options.results}: it is no {results.FILE}; say where the reports go with {_REPORT_DIR}")
+    return given.parent

@@ -24,8 +24,8 @@ class Journal(Protocol):
     def keep(self, outcomes: Sequence[Outcome], reads: Reads) -> None:
         """Keep outcomes of lines that were taken. ``reads`` is all that the flow has read by now."""
 
-    def conclude(self, result: RunResult, reads: Reads) -> None:
-        """Keep the run as a whole, if it can be reused."""
+    def conclude(self, result: RunResult, reads: Reads) -> Reads:
+        """Keep the run as a whole, if it can be reused. Returns all that was read for its outcomes, by whomever."""
 
 
 class Engine(Protocol):

@@ -35,9 +35,9 @@ class LocalEngine:
         """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
         drive = Drive(request, journal, progress)
         result = _redacted(self._run(request, drive, track=journal is not None), request)
-        if journal is not None:
-            journal.conclude(result, drive.tally.reads)
-        return result
+        if journal is None:
+            return result
+        return replace(result, reads=journal.conclude(result, drive.tally.reads).files)
 
     def _run(self, request: RunRequest, drive: Drive, *, track: bool) -> RunResult:
         try:

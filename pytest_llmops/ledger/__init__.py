@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pytest_llmops.ledger.base import RunJournal
+from pytest_llmops.ledger.base import BlankJournal, RunJournal
 from pytest_llmops.ledger.context import definition_of, holds_secret
 from pytest_llmops.ledger.files import UNREADABLE, FileDigests, Stamp, digest_of, is_ignored, stamp
 from pytest_llmops.ledger.ledger import Explanation, Ledger
+from pytest_llmops.ledger.project import project_of, short_digest
 from pytest_llmops.ledger.reads import digest_of_variable
 from pytest_llmops.ledger.upkeep import Info
 
 __all__ = [
     "UNREADABLE",
+    "BlankJournal",
     "Explanation",
     "FileDigests",
     "Info",
@@ -22,5 +24,7 @@ __all__ = [
     "digest_of_variable",
     "holds_secret",
     "is_ignored",
+    "project_of",
+    "short_digest",
     "stamp",
 ]

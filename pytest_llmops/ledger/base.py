@@ -35,8 +35,11 @@ class RunJournal(Protocol):
         Failed lines are not kept: the next one who wants them executes them again.
         """
 
-    def conclude(self, result: RunResult, reads: Reads) -> None:
-        """Keep the run as a whole, if every line completed and nothing was amiss. ``reads`` as for ``keep``."""
+    def conclude(self, result: RunResult, reads: Reads) -> Reads:
+        """Keep the run as a whole, if every line completed and nothing was amiss. ``reads`` as for ``keep``.
+
+        Returns all that was read for its outcomes, by whomever they were found out.
+        """
 
 
 class BlankJournal:
@@ -59,5 +62,6 @@ class BlankJournal:
     def keep(self, outcomes: Sequence[Outcome], reads: Reads) -> None:
         """Keep nothing."""
 
-    def conclude(self, result: RunResult, reads: Reads) -> None:
-        """Keep nothing."""
+    def conclude(self, result: RunResult, reads: Reads) -> Reads:
+        """Keep nothing, so that what was read now is all that was read."""
+        return reads

@@ -67,6 +67,7 @@ class SharedJournal:
         self._ids: dict[int, int] = {}
         self._kept: list[int] = []
         self._reused: set[str] = set()
+        self._reused_reads = Reads()
         self._oldest = time.time()
         self._reads = Reads()
         self._chain = NOTHING
@@ -113,9 +114,12 @@ class SharedJournal:
         """Keep the completed ones of some outcomes, and free all of them."""
         self._access.attempt(lambda database: self._keep(database, outcomes, reads), None)
 
-    def conclude(self, result: RunResult, reads: Reads) -> None:
-        """Keep the run as a whole, if every line completed and nothing was amiss."""
-        self._access.attempt(lambda database: self._conclude(database, result, reads), None)
+    def conclude(self, result: RunResult, reads: Reads) -> Reads:
+        """Keep the run as a whole, if every line completed and nothing was amiss. Returns all that it rests on."""
+        for more in (self._reused_reads, reads):
+            self._reads, _ = merged(self._reads, more)
+        self._access.attempt(lambda database: self._conclude(database, result), None)
+        return self._reads
 
     def _find_or_claim_run(self, database: Database) -> RunResult | _Look:
         with database.reading() as connection:
@@ -150,7 +154,11 @@ class SharedJournal:
             return _Look(database.state(), known, claimed.mine, claimed.others)
 
     def _known(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Kept]:
-        return {kept.key: kept for kept in self._finder.by_key(connection, keys, self._present)}
+        known = {kept.key: kept for kept in self._finder.by_key(connection, keys, self._present)}
+        for chain in {kept.reads for kept in known.values()} - self._reused:
+            self._reused.add(chain)
+            self._reused_reads, _ = merged(self._reused_reads, read_chain(connection, chain) or Reads())
+        return known
 
     def _wait(self, look: _Look) -> None:
         """Wait until the ledger has changed, or somebody died."""
@@ -165,7 +173,6 @@ class SharedJournal:
 
     def _reuse(self, kept: Kept, number: int, inputs: Mapping[int, Mapping[str, Any]]) -> Outcome:
         self._ids[number] = kept.id
-        self._reused.add(kept.reads)
         self._oldest = min(self._oldest, kept.recorded)
         return outcomes.decode(kept, number, self._finder.begun, inputs[number])
 
@@ -195,7 +202,7 @@ class SharedJournal:
         )
         self._kept.append(self._ids[number])
 
-    def _conclude(self, database: Database, result: RunResult, reads: Reads) -> None:
+    def _conclude(self, database: Database, result: RunResult) -> None:
         if result.misses:
             # A flow may go on after a miss with something else, which must not pass for an outcome another time.
             with database.writing() as connection:
@@ -206,15 +213,12 @@ class SharedJournal:
         feed = exact({**self._feed, "rows": row_digests(self._context.request.data)})
         content = runs.encode(result, self._ids)
         with database.writing() as connection:
-            for chain in self._reused:
-                reads, _ = merged(reads, read_chain(connection, chain) or Reads())
-            reads, _ = merged(self._reads, reads)
             self._describe(connection)
             runs.add(
                 connection,
                 key=self._run_key,
                 context=self._context_key,
-                reads=add_link(connection, NOTHING, reads),
+                reads=add_link(connection, NOTHING, self._reads),
                 feed=feed,
                 content=content,
                 oldest=self._oldest,

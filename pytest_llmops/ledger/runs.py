@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llmops.ledger import outcomes
 from pytest_llmops.ledger.exact import digest
 from pytest_llmops.ledger.outcomes import Finder, decode
-from pytest_llmops.ledger.reads import Present
+from pytest_llmops.ledger.reads import Present, read_chain
 from pytest_llmops.records.run import RunResult
 
 
@@ -89,7 +89,8 @@ def mark_used(connection: sqlite3.Connection, run: KeptRun, context: str, now: f
 def _result(connection: sqlite3.Connection, run: KeptRun, finder: Finder) -> RunResult | None:
     numbers = {outcome: number for number, outcome in run.content["lines"]}
     rows = [decode(kept, numbers[kept.id], finder.begun).row for kept in finder.by_id(connection, list(numbers))]
-    if len(rows) != len(numbers):
+    reads = read_chain(connection, run.reads)
+    if reads is None or len(rows) != len(numbers):
         return None
     return RunResult(
         status="Completed",
@@ -98,6 +99,7 @@ def _result(connection: sqlite3.Connection, run: KeptRun, finder: Finder) -> Run
         duration=run.content["duration"],
         llm_calls=run.content["llm_calls"],
         recorded=run.recorded if run.recorded < finder.begun else None,
+        reads=reads.files,
     )
 
 

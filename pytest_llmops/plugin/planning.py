@@ -40,7 +40,7 @@ class Planner(Runtime):
             return None
         plans = {plan.key: plan for item in session.items if (plan := plan_of(item)) is not None}
         runs = [run for plan in plans.values() for run in self._planned_runs(plan)]
-        gates = [gate for plan in plans.values() for gate in self._planned_gates(plan)]
+        gates = [gate for plan in plans.values() for gate in self._planned_gates(plan, list(plans.values()))]
         lines = plan_lines(runs, gates) if plans else []
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
@@ -55,20 +55,23 @@ class Planner(Runtime):
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         """Start nothing, and leave the decision of an earlier session alone."""
 
-    def _planned_gates(self, plan: CellPlan) -> Iterator[PlannedGate]:
+    def _planned_gates(self, plan: CellPlan, plans: Sequence[CellPlan]) -> Iterator[PlannedGate]:
         from pytest_llmops.stats.foresight import foresee
         from pytest_llmops.stats.measuring import measure
 
         known = self._known(plan)
         for threshold in plan.thresholds:
             measured = measure(known, threshold, plan.experiment) if known else None
+            value = measured.value if measured else None
             for foresight in foresee(threshold, plan.expected_rows, measured) if plan.expected_rows else ():
                 yield PlannedGate(
                     file=plan.cell.experiment,
                     cell=plan.cell.id,
                     name=threshold.name,
                     foresight=foresight,
-                    value=measured.value if measured else None,
+                    value=value,
+                    fails_already=value is not None and not threshold.rule.accepts(value),
+                    blocking=threshold.severity == "fail" and _may_block(plan, plans),
                 )
 
     def _known(self, plan: CellPlan) -> CellResult | None:
@@ -117,3 +120,14 @@ class Planner(Runtime):
             reasons=reasons,
             asks=plan.request.llm.mode != "replay",
         )
+
+
+def _may_block(plan: CellPlan, plans: Sequence[CellPlan]) -> bool:
+    """Tell whether the variant of a cell has to pass; which one is the best is not known before."""
+    from pytest_llmops.stats.gates import required_variants
+
+    require = plan.experiment.gate.require
+    if require == "best":
+        return True
+    variants = [other.cell.variant for other in plans if other.cell.experiment == plan.cell.experiment]
+    return plan.cell.variant.id in required_variants(require, variants, lambda _: ())

@@ -172,7 +172,7 @@ class Results:
             gates=gates,
             decision=decide(gates, self._all_obstacles(exitstatus)),
             settings=self._runtime.settings.described(),
-            versions=_versions(),
+            versions=_versions(self._config.rootpath),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
 
@@ -210,11 +210,13 @@ class Results:
         return obstacles
 
 
-def _versions() -> dict[str, str]:
+def _versions(root: Path) -> dict[str, str]:
     from contextlib import suppress
     from importlib.metadata import PackageNotFoundError, version
 
-    versions = {}
+    from pytest_llmops.baselines import commit_of
+
+    versions = commit_of(root)
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
             versions[package] = version(package)

@@ -29,6 +29,14 @@ def _count(raw: str) -> int:
     return number
 
 
+def _repeats(raw: str) -> int:
+    from pytest_llmops.records.experiment import MOST_REPEATS
+
+    if (number := _count(raw)) > MOST_REPEATS:
+        raise ValueError
+    return number
+
+
 def _number(raw: str) -> int:
     return 0 if raw == "0" else _count(raw)
 
@@ -70,7 +78,7 @@ SETTINGS = (
     Setting("llm-retries", "Repetitions of an LLM call that was refused or lost", 5, _number, "a number, 0 or more"),
     Setting("concurrency", "LLM calls at once in all, and rows at once in each run", 16, _count, "a positive number"),
     Setting("max-rows", "Use only the first N rows of every dataset", None, _count, "a positive number"),
-    Setting("repeat", "Run each row N times, whatever the experiment files say", None, _count, "a positive number"),
+    Setting("repeat", "Run each row N times, whatever the files say", None, _repeats, "a number from 1 to 1000"),
     Setting("baseline", "Results to compare with: a file, or a folder with a results.json"),
     Setting("ledger", "Folder of the ledger: outcomes of earlier sessions, which are reused", ".llmops"),
     Setting("no-cache", "Execute everything anew, whatever the ledger has", False, _flag, "true|false"),
@@ -124,7 +132,12 @@ class Settings:
     def described(self) -> dict[str, str]:
         """Settings as text by name, without those that are not set."""
         given = ((setting, self.values[setting.name]) for setting in SETTINGS)
-        return {setting.name: setting.show(value) for setting, value in given if value not in (None, False)}
+        shown = {setting.name: setting.show(value) for setting, value in given if value not in (None, False)}
+        if self.thresholds:
+            from pytest_llmops.thresholds import described
+
+            shown["thresholds"] = described(self.thresholds)
+        return shown
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -166,6 +179,8 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings
         if raw is not None:
             sources[setting.name] = source
     thresholds = tuple(_threshold(text) for text in config.getoption("llmops_threshold"))
+    if thresholds:
+        sources["thresholds"] = "--llmops-threshold"
     return Settings(values=values, sources=sources, thresholds=thresholds)
 
 

@@ -34,6 +34,9 @@ RUN_METRICS = (
 )
 """Metrics that every run has by itself."""
 
+MOST_REPEATS = 1000
+"""How often each row may be run in one session."""
+
 COVERAGE = "coverage"
 """Metric that every evaluator has by itself, unless it logs one of this name: the share of rows that it scored."""
 

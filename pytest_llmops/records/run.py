@@ -148,7 +148,9 @@ class RunResult:
 
     ``aggregation_error`` is set where rows ran but the metrics could not be computed. ``metrics`` holds what the flow
     logged, unchanged (numbers, but also text, booleans, NaN). ``duration`` is in seconds, wall clock. ``recorded`` is
-    set where the whole run is reused: the Unix time its metrics were computed at.
+    set where the whole run is reused: the Unix time its metrics were computed at. ``reads`` are the files that the flow
+    read beside what the request names, as in ``Reads``; in the results of a session, those that belong to the flow's
+    version, with short digests.
     """
 
     status: RunStatus
@@ -160,6 +162,7 @@ class RunResult:
     llm_calls: int = 0
     misses: tuple[CassetteMiss, ...] = ()
     recorded: float | None = None
+    reads: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def completed(self) -> tuple[Row, ...]:

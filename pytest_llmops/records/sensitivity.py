@@ -9,12 +9,13 @@ from typing import Literal
 from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import GateResult
 
-Effect = Literal["noticed", "missed", "same", "unrecorded", "untested"]
+Effect = Literal["noticed", "missed", "same", "crashed", "unrecorded", "untested"]
 """What a mutant did to a gate.
 
 ``noticed``: the gate passed before and does not pass now. ``missed``: it still passes, though outputs changed. The
-others say nothing of the gate: ``same``, no output of its cell changed; ``unrecorded``, the mutant asked the model what
-no cassette holds; ``untested``, it did not pass before.
+others say nothing of the gate: ``same``, no output of its cell changed; ``crashed``, the mutant's flow or an evaluation
+of it failed, which closes the gate whatever the rule; ``unrecorded``, the mutant asked the model what no cassette
+holds; ``untested``, it did not pass before.
 """
 
 

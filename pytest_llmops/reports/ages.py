@@ -11,6 +11,10 @@ from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult, earliest
 
 _UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60))
+_LAST = 253_402_300_799
+"""Unix time of the last second of the year 9999, which no calendar of Python's goes beyond."""
+_UNKNOWN = "unknown"
+"""Stands for a time or an age that no clock can have told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,9 @@ def reuse_text(report: Report) -> str:
     if reuse is None:
         return ""
     seconds = _seconds_before(report.created, reuse.oldest)
-    since = iso_time(reuse.oldest) if seconds is None else f"{age(seconds)} ago"
+    since = iso_time(reuse.oldest)
+    if seconds is not None and since != _UNKNOWN:
+        since = f"{age(seconds)} ago"
     return f"{reuse.rows} of {reuse.of} rows, oldest from {since}"
 
 
@@ -50,11 +56,15 @@ def iso_time(recorded: float | None) -> str:
     """Write a Unix time as ISO 8601, UTC; nothing for None."""
     if recorded is None:
         return ""
+    if not 0 <= recorded <= _LAST:
+        return _UNKNOWN
     return datetime.fromtimestamp(recorded, timezone.utc).isoformat(timespec="seconds")
 
 
 def age(seconds: float) -> str:
     """Write an age in words, in the largest unit of which it is at least two: ``2 days``, ``47 hours``."""
+    if not seconds <= _LAST:
+        return _UNKNOWN
     unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("seconds", 1))
     count = max(0, int(seconds // size))
     return f"{count} {unit.removesuffix('s') if count == 1 else unit}"
@@ -70,5 +80,5 @@ def _runs(report: Report) -> Iterator[RunResult]:
 def _seconds_before(created: str, recorded: float) -> float | None:
     try:
         return datetime.fromisoformat(created).timestamp() - recorded
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pytest_llmops.records.encoding import to_json
@@ -11,33 +11,34 @@ from pytest_llmops.records.experiment import RUN, RUN_DURATIONS
 from pytest_llmops.reports.text import markdown_cell, one_line, plain
 from pytest_llmops.reports.verdicts import figure, interval_text
 from pytest_llmops.stats.comparing import CellComparison, MetricComparison, ReportComparison, RowChange
-from pytest_llmops.stats.joining import Joined
 
 SCHEMA_VERSION = 1
 _SHOWN_ROWS = 10
 _SHOWN_LABELS = 10
+_LABEL = 60
 _OUTPUT = 100
+_LIMIT = 2000
 _SECONDS = {f"{RUN}.{metric}" for metric in RUN_DURATIONS}
 
 
 def text_lines(comparison: ReportComparison) -> Iterator[str]:
     """Write a comparison for the terminal."""
     for cell in comparison.cells:
-        yield one_line(_title(cell))
-        yield from (f"  {line}" for line in _rows(cell.rows))
+        yield one_line(_title(cell), _LIMIT)
+        yield from (f"  {one_line(line, _LIMIT)}" for line in _head(cell))
         yield from (f"  {line}" for line in _aligned([_heads(cell), *map(_values, cell.metrics)]))
-        yield from (f"  {one_line(note)}" for note in _notes(cell))
+        yield from (f"  {one_line(note, _LIMIT)}" for note in _notes(cell))
         yield from _change_lines(cell.changes)
         yield ""
-    yield from map(one_line, _unmatched(comparison))
+    yield from (one_line(line, _LIMIT) for line in _unmatched(comparison))
 
 
 def markdown_lines(comparison: ReportComparison) -> Iterator[str]:
     """Write a comparison as Markdown."""
     blocks: list[str] = []
     for cell in comparison.cells:
-        blocks.append(f"## {markdown_cell(_title(cell))}")
-        blocks.append("\n".join(f"- {markdown_cell(line)}" for line in (*_rows(cell.rows), *_notes(cell))))
+        blocks.append(f"## {markdown_cell(_title(cell), _LIMIT)}")
+        blocks.append(_list((*_head(cell), *_notes(cell))))
         blocks.append(_table([_heads(cell), *map(_values, cell.metrics)]))
         if cell.changes:
             blocks.append(f"### {_count(cell.changes)}")
@@ -45,7 +46,7 @@ def markdown_lines(comparison: ReportComparison) -> Iterator[str]:
                 _table([("row", "scores", "inputs", "baseline", "candidate"), *map(_change, _shown(cell.changes))])
             )
             blocks.append(_more(cell.changes))
-    blocks.append("\n".join(f"- {markdown_cell(line)}" for line in _unmatched(comparison)))
+    blocks.append(_list(_unmatched(comparison)))
     yield "\n\n".join(block for block in blocks if block)
 
 
@@ -56,11 +57,7 @@ def json_lines(comparison: ReportComparison) -> Iterator[str]:
 
 def document(comparison: ReportComparison) -> dict[str, Any]:
     """Turn a comparison into JSON values."""
-    values: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **to_json(comparison)}
-    for shown, cell in zip(values["cells"], comparison.cells, strict=True):
-        for metric, found in zip(shown["metrics"], cell.metrics, strict=True):
-            metric["delta"] = to_json(found.delta)
-    return values
+    return {"schema_version": SCHEMA_VERSION, **to_json(comparison)}
 
 
 def _title(cell: CellComparison) -> str:
@@ -69,15 +66,26 @@ def _title(cell: CellComparison) -> str:
     return f"{after.use_case} ({after.experiment}): {ids}"
 
 
-def _rows(rows: Joined) -> Iterator[str]:
-    """Say which rows are compared, and which are not."""
+def _head(cell: CellComparison) -> Iterator[str]:
+    """Say what can't be compared, which rows are compared, and which are not."""
+    problems: dict[str, list[str]] = {}
+    for metric in cell.metrics:
+        if metric.problem:
+            problems.setdefault(metric.problem, []).append(metric.name)
+    for problem, names in problems.items():
+        which = "" if len(names) == len(cell.metrics) else f" ({', '.join(names)})"
+        yield f"not comparable{which}: {problem}"
+    rows = cell.rows
     same = ", with the very same outputs" if rows.same_outputs else ""
     yield f"{len(rows.pairs)} rows in common{same}"
     kinds = {"added": rows.added, "removed": rows.removed, "changed": rows.changed, "not scored": rows.unscored}
-    for kind, labels in kinds.items():
-        if labels:
-            more = f" and {len(labels) - _SHOWN_LABELS} more" if len(labels) > _SHOWN_LABELS else ""
-            yield one_line(f"{kind}: {', '.join(labels[:_SHOWN_LABELS])}{more}")
+    yield from (f"{kind}: {_listed(labels)}" for kind, labels in kinds.items() if labels)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = len(labels) - _SHOWN_LABELS
+    shown = ", ".join(one_line(label, _LABEL) for label in labels[:_SHOWN_LABELS])
+    return f"{shown} and {more} more; --format json has all" if more > 0 else shown
 
 
 def _heads(cell: CellComparison) -> tuple[str, ...]:
@@ -150,7 +158,11 @@ def _more(changes: Sequence[RowChange]) -> str:
 
 def _unmatched(comparison: ReportComparison) -> Iterator[str]:
     sides = {"baseline": comparison.only_baseline, "candidate": comparison.only_candidate}
-    yield from (f"only in the {side}: {', '.join(ids)}" for side, ids in sides.items() if ids)
+    yield from (f"only in the {side}: {_listed(ids)}" for side, ids in sides.items() if ids)
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {markdown_cell(line, _LIMIT)}" for line in lines)
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -77,7 +77,7 @@ class _Column:
         evaluator, _, metric = self.name.rpartition(".")
         rules = list(dict.fromkeys(self.rules))
         lines = [evaluator, metric, "varies" if len(rules) > 1 else "".join(rules), *body]
-        return _block(lines, right=True)
+        return block(lines, right=True)
 
 
 def _table(report: Report, path: str) -> list[str]:
@@ -94,7 +94,7 @@ def _table(report: Report, path: str) -> list[str]:
         return [f"{_GAP}nothing was evaluated"]
     labels = _labels(cells, results)
     rendered = [column.render(cells) for column in columns.values()]
-    lines = chain.from_iterable(_join([labels, *block]) for block in _fit(rendered, len(labels[0])))
+    lines = chain.from_iterable(join([labels, *part]) for part in fit(rendered, len(labels[0])))
     return [_GAP + line.rstrip() for line in lines if line.strip()]
 
 
@@ -120,25 +120,27 @@ def _labels(cells: Sequence[str], results: dict[str, CellResult]) -> list[str]:
     datasets = [result.cell.dataset if result else cell for result, cell in zip(known, cells, strict=True)]
     variants = [result.cell.variant.id if result else "" for result in known]
     heads = (["", "dataset", "", *datasets], ["", "variant", "", *variants])
-    return _join([_block([one_line(text, _LABEL) for text in head], right=False) for head in heads])
+    return join([block([one_line(text, _LABEL) for text in head], right=False) for head in heads])
 
 
-def _fit(columns: list[list[str]], label: int) -> Iterator[list[list[str]]]:
-    """Split columns into blocks that fit the width beside the labels, one column at least in each."""
-    block: list[list[str]] = []
+def fit(columns: Sequence[list[str]], label: int) -> Iterator[list[list[str]]]:
+    """Split columns into parts that fit the width beside the labels, one column at least in each."""
+    part: list[list[str]] = []
     for column in columns:
-        width = len(_GAP) + label + sum(len(_GAP) + len(other[0]) for other in (*block, column))
-        if block and width > _WIDTH:
-            yield block
-            block = []
-        block.append(column)
-    yield block
+        width = len(_GAP) + label + sum(len(_GAP) + len(other[0]) for other in (*part, column))
+        if part and width > _WIDTH:
+            yield part
+            part = []
+        part.append(column)
+    yield part
 
 
-def _block(lines: Sequence[str], *, right: bool) -> list[str]:
+def block(lines: Sequence[str], *, right: bool) -> list[str]:
+    """Make lines equally long."""
     width = max(map(len, lines))
     return [line.rjust(width) if right else line.ljust(width) for line in lines]
 
 
-def _join(columns: Sequence[Sequence[str]]) -> list[str]:
+def join(columns: Sequence[Sequence[str]]) -> list[str]:
+    """Put columns of equally long lines side by side."""
     return [_GAP.join(cells) for cells in zip(*columns, strict=True)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator, Sequence
 
-from pytest_llmops.reports.text import one_line
-from pytest_llmops.stats.noise import FLIP_LIMIT, most_that_fits
+from pytest_llmops.reports.text import neutralise, one_line
+from pytest_llmops.stats.noise import FLIP_LIMIT, WORTHWHILE_REPEATS, most_that_fits
 from pytest_llmops.stats.reruns import CellNoise, MetricNoise
 
 _LIMIT = 1000
@@ -47,6 +47,12 @@ def _cell(cell: CellNoise) -> Iterator[str]:
         yield f"  {_steady(cell)}"
     for metric in cell.metrics:
         yield from _proposal(metric)
+    if cell.too_noisy:
+        yield (
+            f"  {len(cell.flipping)} of {cell.rows} rows flip in more than {FLIP_LIMIT:.0%} of repeats: "
+            "the flow is too noisy for gates row by row, and no row is proposed for quarantine; "
+            "repeat rows, or lower the temperature"
+        )
 
 
 def _table(metrics: Sequence[MetricNoise]) -> Iterator[str]:
@@ -60,13 +66,16 @@ def _table(metrics: Sequence[MetricNoise]) -> Iterator[str]:
 def _row(metric: MetricNoise) -> tuple[str, ...]:
     found = metric.spread
     figures = (found.mean, found.sd, found.low, found.high, found.largest, metric.error)
-    by_row = (_figure(metric.sampling), f"{len(metric.flips)} of {metric.rows}") if metric.rows else ("?", "?")
+    flips = "?" if metric.unmarked else f"{len(metric.flips)} of {metric.rows}"
+    by_row = (_figure(metric.sampling), flips) if metric.rows else ("?", "?")
     return (one_line(metric.name, _LABEL), *map(_figure, figures), *by_row)
 
 
 def _flips(metric: MetricNoise) -> Iterator[str]:
     if not metric.rows:
         yield _INDENT + one_line(f"{metric.name}: {metric.why}, so its noise is known for the whole only", _LIMIT)
+    if metric.unmarked:
+        yield _INDENT + one_line(f"{metric.name}: which rows flip can't be told: {metric.unmarked}", _LIMIT)
     if metric.flips:
         rows = _some([f"{row} {_figure(rate)}" for row, rate in metric.flips.items()])
         yield _INDENT + one_line(f"{metric.name}: share of repeats in which a row flips: {rows}", _LIMIT)
@@ -94,6 +103,10 @@ def _proposal(metric: MetricNoise) -> Iterator[str]:
     weight = f"; one row weighs {_figure(1 / metric.rows)}" if metric.rows else ""
     pairs = f"95 % of the {found.pairs} pairs of repeats differ by at most {_figure(found.usual)}{weight}"
     yield _INDENT + one_line(f"{metric.name}: margin: {_figure(proposal.margin)}  ({pairs})", _LIMIT)
+    if proposal.repeat > WORTHWHILE_REPEATS:
+        needed = f"only {proposal.repeat} repeats would have an unchanged version pass that margin in 95% of cases"
+        yield _INDENT + one_line(f"{metric.name}: {needed}; widen the margin, or lower the temperature", _LIMIT)
+        return
     chance = f"an unchanged version passes that margin in {proposal.passes_once:.0%} of cases with one run"
     more = f", in at least 95% with {proposal.repeat}" if proposal.repeat > 1 else ""
     yield _INDENT + one_line(f"{metric.name}: repeat: {proposal.repeat}  ({chance}{more})", _LIMIT)
@@ -102,26 +115,38 @@ def _proposal(metric: MetricNoise) -> Iterator[str]:
 def _yaml(cells: Sequence[CellNoise]) -> Iterator[str]:
     """Write what to paste into the experiment file. Only metrics with a threshold count: others gate nothing."""
     demanded = [metric for cell in cells for metric in cell.metrics if metric.threshold and metric.proposal]
-    repeat = max((metric.proposal.repeat for metric in demanded if metric.proposal), default=1)
+    wanted = [metric.proposal.repeat for metric in demanded if metric.proposal]
+    repeat = max((number for number in wanted if number <= WORTHWHILE_REPEATS), default=1)
     rows = list(dict.fromkeys(row for cell in cells for row in cell.quarantine))
     if repeat > 1 or rows:
-        yield "to paste into the experiment file:"
-        yield "llmops:"
-        yield "  gate:"
+        yield "to put into the experiment file, under 'gate:' of 'llmops:':"
     if repeat > 1:
         yield f"    repeat: {repeat}"
     if rows:
-        quoted = ", ".join(json.dumps(one_line(row), ensure_ascii=False) for row in rows)
-        yield f"    quarantine: [{quoted}]  # flip in more than {FLIP_LIMIT:.0%} of repeats"
+        yield f"    quarantine: {as_yaml(rows)}  # flip in more than {FLIP_LIMIT:.0%} of repeats"
     for metric in demanded:
         if metric.threshold and metric.proposal:
             place = f"{metric.threshold.file}:{metric.threshold.line}"
             yield one_line(f"{place}: {metric.name}: margin: {_figure(metric.proposal.margin)}", _LIMIT)
 
 
+def as_yaml(texts: Sequence[str]) -> str:
+    """Write texts as a YAML list on one line that reads back as they are, and is safe to print."""
+    import yaml
+
+    def dumped(*, plain: bool) -> str:
+        return yaml.safe_dump(
+            list(texts), default_style='"', default_flow_style=True, allow_unicode=plain, width=sys.maxsize
+        ).rstrip("\n")
+
+    text = dumped(plain=True)
+    # Inside of double quotes, YAML knows each character by its number.
+    return text if neutralise(text) == text else dumped(plain=False).replace("#", "\\x23")
+
+
 def _some(texts: Sequence[str]) -> str:
     rest = len(texts) - _SHOWN_ROWS
-    return ", ".join(texts[:_SHOWN_ROWS]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(one_line(text, _LABEL) for text in texts[:_SHOWN_ROWS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _figure(value: float) -> str:

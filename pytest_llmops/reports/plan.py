@@ -16,9 +16,10 @@ _LABEL = 60
 _LIMIT = 400
 _UNKNOWN = "?"
 _HEADS = ("cell", "run", "rows", "LLM calls", "tokens", "")
-_GATE_HEADS = ("cell", "gate", "n", "last value", "detects", "fails", "unsure", "")
-_GATE_NOTE = (
-    "detects: smallest drop failed 4 times in 5; fails, unsure: how often an unchanged flow is, were rows drawn anew"
+_GATE_HEADS = ("cell", "gate", "n", "last value", "detects a drop of", "fails unchanged", "unsure", "")
+_GATE_NOTES = (
+    "detects a drop of: the smallest true drop, in the metric's units, that the gate fails 4 times in 5",
+    "fails unchanged, unsure: how often a flow that did not change fails, or is INCONCLUSIVE, were rows drawn anew",
 )
 _Line = tuple[str, ...]
 
@@ -49,13 +50,18 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedGate:
-    """One gate of a session, and what it will be able to tell. ``value`` is the metric's last one, if it is known."""
+    """One gate of a session, and what it will be able to tell. ``value`` is the metric's last one, if it is known.
+
+    ``fails_already`` is true where that one misses the rule; ``blocking`` is false where the gate can't stop anything.
+    """
 
     file: str
     cell: str
     name: str
     foresight: Foresight
     value: float | None = None
+    fails_already: bool = False
+    blocking: bool = True
 
 
 def plan_lines(runs: Sequence[PlannedRun], gates: Sequence[PlannedGate] = (), now: float | None = None) -> list[str]:
@@ -67,7 +73,7 @@ def plan_lines(runs: Sequence[PlannedRun], gates: Sequence[PlannedGate] = (), no
         lines += [one_line(f"{those[0].experiment} ({file})", _LIMIT), *_table([_HEADS, *_cells(those, now)]), ""]
         if demanded := [gate for gate in gates if gate.file == file]:
             lines += [*_table([_GATE_HEADS, *_gate_cells(demanded)]), ""]
-    return [*lines, *([_GATE_NOTE, ""] if gates else []), *_totals(runs)]
+    return [*lines, *([*_GATE_NOTES, ""] if gates else []), *_totals(runs)]
 
 
 def _table(table: Sequence[_Line]) -> Iterator[str]:
@@ -83,29 +89,47 @@ def _gate_cells(gates: Sequence[PlannedGate]) -> Iterator[_Line]:
     before = ""
     for gate in gates:
         seen = gate.foresight
-        cell = "" if gate.cell == before else one_line(gate.cell, _LABEL)
+        cell = "" if gate.cell == before else one_line(gate.cell, _LIMIT)
         yield (
             cell,
             one_line(f"{gate.name} {seen.demand}", _LABEL),
             str(seen.n),
             _UNKNOWN if gate.value is None else f"{gate.value:.4g}",
-            "none" if seen.drop is None and seen.failing is not None else _share(seen.drop),
-            _share(seen.failing),
-            _share(seen.inconclusive) if seen.inconclusive is not None else "",
-            "" if seen.steady is None else f"fails 1 in 20 at {seen.steady:.2f}",
+            *(("", "", "") if gate.fails_already else _chances(seen)),
+            "; ".join(_gate_remarks(gate)),
         )
         before = gate.cell
 
 
+def _chances(seen: Foresight) -> tuple[str, str, str]:
+    none = seen.drop is None and seen.failing is not None
+    return (
+        "none" if none else (_UNKNOWN if seen.drop is None else f"{seen.drop:.2f}"),
+        _share(seen.failing),
+        "" if seen.inconclusive is None else _share(seen.inconclusive),
+    )
+
+
+def _gate_remarks(gate: PlannedGate) -> Iterator[str]:
+    if gate.fails_already:
+        yield "fails already"
+    elif gate.foresight.steady is not None:
+        yield f"fails 1 in 20 at {gate.foresight.steady:.2f}"
+    if not gate.blocking:
+        yield "does not block"
+
+
 def _share(share: float | None) -> str:
-    return _UNKNOWN if share is None else f"{share:.2f}"
+    if share is None:
+        return _UNKNOWN
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _cells(runs: Sequence[PlannedRun], now: float) -> Iterator[_Line]:
     before = ""
     for run in runs:
         cost = "0" if run.costs_nothing else _UNKNOWN
-        cell = "" if run.cell == before else one_line(run.cell, _LABEL)
+        cell = "" if run.cell == before else one_line(run.cell, _LIMIT)
         yield cell, one_line(run.name, _LABEL), _count(run.rows), cost, cost, _what(run, now)
         before = run.cell
 

@@ -22,6 +22,9 @@ from pytest_llmops.records.run import RunResult
 SCHEMA_VERSION = 1
 FILE = "results.json"
 
+# Whatever shows or writes a value goes down into it, a few calls for each level of the thousand that Python allows.
+_DEEPEST = 200
+
 
 def document(report: Report) -> dict[str, Any]:
     """Turn a report into JSON values, in an order of its own."""
@@ -46,6 +49,8 @@ def parse(document: object, source: str = FILE) -> Report:
             f"{source}: schema_version is {found!r}, this version of pytest-llmops reads {SCHEMA_VERSION}; "
             "run the evaluation again"
         )
+    if _is_too_deep(document):
+        raise LLMOpsError(f"{source}: not a whole report (nested too deeply); run the evaluation again")
     try:
         return from_json(Report, {key: value for key, value in document.items() if key != "schema_version"})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -62,8 +67,19 @@ def read(path: Path) -> Report:
         return parse(json.loads(path.read_bytes()), str(path))
     except OSError as error:
         raise LLMOpsError(f"{path}: can't be read: {error.strerror}") from None
-    except ValueError as error:
-        raise LLMOpsError(f"{path}: not valid JSON ({error}); run the evaluation again") from None
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise LLMOpsError(f"{path}: not valid JSON ({why}); run the evaluation again") from None
+
+
+def _is_too_deep(document: object) -> bool:
+    level: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        below = (item.values() if type(item) is dict else item for item in level)
+        level = [item for items in below for item in items if type(item) is dict or type(item) is list]
+        if not level:
+            return False
+    return True
 
 
 def ordered(report: Report) -> Report:

@@ -17,6 +17,8 @@ from pytest_llmops.records.report import Report
 from pytest_llmops.reports import gate, markdown, results
 from pytest_llmops.reports.tables import render_tables
 
+OPTION = "--llmops-report-dir"
+
 
 def render(report: Report) -> dict[str, str]:
     """Render every report. Returns text by path, relative to the folder of the reports, ``gate.json`` last."""
@@ -28,13 +30,15 @@ def render(report: Report) -> dict[str, str]:
     }
 
 
-def write_reports(report: Report, folder: Path) -> list[Path]:
+def write_reports(report: Report, folder: Path, option: str = OPTION) -> list[Path]:
     """Write every report into a folder, made if need be. Returns the files in the order in which they were written.
+
+    ``option`` is what the user names the folder with.
 
     Raises:
         LLMOpsError: where the folder can't be written.
     """
-    remove_decision(folder)
+    remove_decision(folder, option)
     texts = render(report)
     files = [folder / name for name in texts]
     try:
@@ -42,11 +46,11 @@ def write_reports(report: Report, folder: Path) -> list[Path]:
             file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(file, text)
     except OSError as error:
-        raise _refused(folder, error) from None
+        raise _refused(folder, error, option) from None
     return files
 
 
-def remove_decision(folder: Path) -> None:
+def remove_decision(folder: Path, option: str = OPTION) -> None:
     """Remove the decision of an earlier session, so that nobody takes it for this one's.
 
     Raises:
@@ -55,7 +59,7 @@ def remove_decision(folder: Path) -> None:
     try:
         (folder / gate.FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise _refused(folder, error) from None
+        raise _refused(folder, error, option) from None
 
 
 def replace_file(file: Path, text: str) -> None:
@@ -69,7 +73,5 @@ def replace_file(file: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _refused(folder: Path, error: OSError) -> LLMOpsError:
-    return LLMOpsError(
-        f"{folder}: reports can't be written: {error.strerror}; give a folder that can, with --llmops-report-dir"
-    )
+def _refused(folder: Path, error: OSError, option: str) -> LLMOpsError:
+    return LLMOpsError(f"{folder}: reports can't be written: {error.strerror}; give a folder that can, with {option}")

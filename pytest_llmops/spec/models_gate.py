@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, Tag, model_validator
 
-from pytest_llmops.records.experiment import Better, IntervalMethod, OnInconclusive, Require, Severity
+from pytest_llmops.records.experiment import MOST_REPEATS, Better, IntervalMethod, OnInconclusive, Require, Severity
 from pytest_llmops.rules import ANY, Rule, parse_rule
 from pytest_llmops.spec.reduction import parse_reduction
 from pytest_llmops.spec.shapes import BY_SHAPE, Amount, Block, Finite, Text, Texts
@@ -116,7 +116,7 @@ class GateBlock(Block):
     require: Require = Field(default="default", description="Which variants must pass")
     max_failed_rows: int = Field(default=0, ge=0)
     min_rows: int = Field(default=1, ge=1)
-    repeat: int = Field(default=1, ge=1, description="How often each row is run")
+    repeat: int = Field(default=1, ge=1, le=MOST_REPEATS, description="How often each row is run")
     reduce: Annotated[Text, BeforeValidator(_reduction)] = Field(
         default="mean", description="How the scores of a row's repeats become one: mean, median, all, any or k-of-n"
     )

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_llmops.records.estimates import Comparison
-from pytest_llmops.records.experiment import Experiment, GatePolicy, Threshold
+from pytest_llmops.records.experiment import RUN, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import CellResult, Verdict
 from pytest_llmops.records.run import Row
-from pytest_llmops.stats.joining import Joined, join, refusal
+from pytest_llmops.stats.joining import SAVE_ANEW, Joined, join, refusal
 from pytest_llmops.stats.measuring import Measurement, measure
 from pytest_llmops.stats.noninferiority import Pairs, compare_pairs, noninferior
 from pytest_llmops.stats.passing import pass_mark, passes
@@ -98,7 +98,10 @@ def _obstacle(result: CellResult, cell: CellResult, threshold: Threshold, policy
     if policy.reduce != "mean" and len(result.executions) != len(cell.executions):
         times = f"{len(cell.executions)} times, and here {len(result.executions)} times"
         return f"each row was run {times}, and 'reduce: {policy.reduce}' depends on that"
-    return refusal(result, cell, threshold.evaluator)
+    if problem := refusal(result, cell, threshold.evaluator):
+        return problem
+    versions = [side.evaluations[threshold.evaluator].digest for side in (result, cell) if threshold.evaluator != RUN]
+    return "" if all(versions) else f"it is not known by which version of the evaluator it was scored; {SAVE_ANEW}"
 
 
 def clusters_of(result: CellResult, experiment: Experiment, numbers: Sequence[int]) -> list[str] | None:

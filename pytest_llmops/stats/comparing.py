@@ -18,7 +18,7 @@ from pytest_llmops.stats.integrity import metric_value
 from pytest_llmops.stats.joining import SAVE_ANEW, Joined, join, refusal
 from pytest_llmops.stats.noninferiority import compare_pairs
 from pytest_llmops.stats.repeats import reduce_scores
-from pytest_llmops.stats.run_metrics import run_metric
+from pytest_llmops.stats.run_metrics import NotCounted, run_metric
 from pytest_llmops.stats.scores import row_scores
 
 _FIGURES = ("latency_p50", "latency_p95", "total_tokens", "error_rate")
@@ -28,25 +28,24 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricComparison:
-    """A metric on both sides, in its own units. ``delta`` is candidate - baseline; None where a side has no value.
+    """A metric on both sides, in its own units. ``delta`` is candidate - baseline.
 
     With scores of rows, both values are those of the ``n`` common rows, ``interval`` is that of the delta, and
     ``p_value`` the two-sided one of ``test``. Without them the values are the metric's own, and ``note`` says why.
+    ``delta`` is None where a side has no value, and where a difference would mean nothing: ``problem`` says why the
+    two can't be compared, ``note`` that they are no times of a service.
     """
 
     name: str
     baseline: float | None
     candidate: float | None
+    delta: float | None = None
     n: int | None = None
     interval: Interval | None = None
     p_value: float | None = None
     test: str = ""
     note: str = ""
-
-    @property
-    def delta(self) -> float | None:
-        """The difference, where both values are known."""
-        return None if self.baseline is None or self.candidate is None else self.candidate - self.baseline
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +110,12 @@ def compare_cells(
     baseline: CellResult, candidate: CellResult, *, costs: tuple[float | None, float | None] = (None, None)
 ) -> CellComparison:
     """Compare two cells metric by metric, and row by row. ``costs`` of both runs are shown where any is known."""
+    different = _refusal(baseline, candidate, RUN)
     joins = {RUN: join(candidate, baseline, RUN)}
     metrics: list[MetricComparison] = []
     scores: dict[str, dict[str, tuple[float, float]]] = {}
     for evaluator in dict.fromkeys((*candidate.evaluations, *baseline.evaluations)):
-        problem = refusal(candidate, baseline, evaluator).removesuffix(f"; {SAVE_ANEW}")
+        problem = _refusal(baseline, candidate, evaluator)
         joins[evaluator] = Joined() if problem else join(candidate, baseline, evaluator)
         for metric in _metrics(baseline, candidate, evaluator):
             sides = _side(baseline, evaluator, metric), _side(candidate, evaluator, metric)
@@ -128,7 +128,7 @@ def compare_cells(
     return CellComparison(
         baseline=baseline.cell,
         candidate=candidate.cell,
-        metrics=(*metrics, *_figures(baseline, candidate), *_costs(*costs)),
+        metrics=(*metrics, *_figures(baseline, candidate, different), *_costs(*costs, different)),
         rows=_merged(joins),
         changes=tuple(_changes(baseline, candidate, joins[RUN], scores)),
     )
@@ -172,9 +172,12 @@ def _scored_pairs(joined: Joined, baseline: _Side, candidate: _Side) -> dict[str
 def _compare(
     name: str, baseline: _Side, candidate: _Side, pairs: Sequence[tuple[float, float]], problem: str
 ) -> MetricComparison:
+    sides = (baseline.value, candidate.value)
+    if problem:
+        return MetricComparison(name=name, baseline=sides[0], candidate=sides[1], problem=problem)
     if not pairs:
-        note = problem or candidate.why or baseline.why or "no row has a score on both sides"
-        return MetricComparison(name=name, baseline=baseline.value, candidate=candidate.value, note=note)
+        note = candidate.why or baseline.why or "no row has a score on both sides"
+        return MetricComparison(name=name, baseline=sides[0], candidate=sides[1], delta=_difference(*sides), note=note)
     before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     worse = compare_pairs(after, before, better="higher", level=_LEVEL)
     better = compare_pairs(after, before, better="lower")
@@ -183,6 +186,7 @@ def _compare(
         name=name,
         baseline=fmean(before),
         candidate=fmean(after),
+        delta=fmean(after) - fmean(before),
         n=worse.n,
         interval=worse.interval,
         p_value=min(1.0, 2 * min(chances)) if chances else None,
@@ -198,29 +202,51 @@ def _metrics(baseline: CellResult, candidate: CellResult, evaluator: str) -> lis
     return [name for name in names if any(metric_value(result, name)[0] is not None for result in results)]
 
 
-def _figures(baseline: CellResult, candidate: CellResult) -> Iterator[MetricComparison]:
+def _refusal(baseline: CellResult, candidate: CellResult, evaluator: str) -> str:
+    if not candidate.run.rows:
+        return "the candidate's run has no rows"
+    return refusal(candidate, baseline, evaluator).removesuffix(f"; {SAVE_ANEW}")
+
+
+def _difference(baseline: float | None, candidate: float | None) -> float | None:
+    return None if baseline is None or candidate is None else candidate - baseline
+
+
+def _figures(baseline: CellResult, candidate: CellResult, problem: str) -> Iterator[MetricComparison]:
     """Yield what the runs themselves took, each over all rows of its side."""
     timed = [side.llm != "live" and any(run.run.llm_calls for run in side.executions) for side in (baseline, candidate)]
     for metric in _FIGURES:
-        values = [_figure(side, metric) for side in (baseline, candidate)]
-        note = "answers of the LLM are recorded: not the time that the service takes" if any(timed) else ""
+        (before, not_before), (after, not_after) = (_figure(side, metric) for side in (baseline, candidate))
+        recorded = any(timed) and metric.startswith("latency")
+        note = "answers of the LLM are recorded: not the time that the service takes" if recorded else ""
         yield MetricComparison(
             name=f"{RUN}.{metric}",
-            baseline=values[0],
-            candidate=values[1],
-            note=note if metric.startswith("latency") else "",
+            baseline=before,
+            candidate=after,
+            delta=None if problem or recorded else _difference(before, after),
+            note=note or not_after or not_before,
+            problem=problem,
         )
 
 
-def _figure(result: CellResult, metric: str) -> float | None:
+def _figure(result: CellResult, metric: str) -> tuple[float | None, str]:
+    """Return a figure of a cell's runs, or why there is none."""
     runs = [execution.run for execution in result.executions]
-    return fmean(run_metric(run, metric, {}) for run in runs) if all(run.rows for run in runs) else None
+    if not all(run.rows for run in runs):
+        return None, ""
+    try:
+        return fmean(run_metric(run, metric, {}) for run in runs), ""
+    except NotCounted as problem:
+        return None, str(problem)
 
 
-def _costs(baseline: float | None, candidate: float | None) -> Iterator[MetricComparison]:
+def _costs(baseline: float | None, candidate: float | None, problem: str) -> Iterator[MetricComparison]:
     if baseline is not None or candidate is not None:
         note = "" if None not in {baseline, candidate} else "known where the session had a threshold for it"
-        yield MetricComparison(name=_COST, baseline=baseline, candidate=candidate, note=note)
+        delta = None if problem else _difference(baseline, candidate)
+        yield MetricComparison(
+            name=_COST, baseline=baseline, candidate=candidate, delta=delta, note=note, problem=problem
+        )
 
 
 def _cost(report: Report, result: CellResult) -> float | None:

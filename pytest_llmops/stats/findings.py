@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from pytest_llmops.records.estimates import Interval
 from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult

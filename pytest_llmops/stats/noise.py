@@ -16,6 +16,13 @@ from itertools import combinations
 CONFIDENCE = 0.95
 FLIP_LIMIT = 0.2
 """Share of repeats in which a row may differ from its majority before it is proposed for quarantine."""
+MOST_QUARANTINED = 0.2
+"""Share of rows that may be proposed for quarantine: where more of them flip, comparing without them hides the flow."""
+WORTHWHILE_REPEATS = 20
+"""Number of repeats up to which a proposal is one that can be paid for."""
+
+_FEWEST_FLIPS = 2
+_FEWEST_REPEATS = 5
 
 _Z = statistics.NormalDist().inv_cdf(CONFIDENCE)
 _DIGITS = 2
@@ -97,6 +104,12 @@ def sampling_error(scores: Scores) -> float:
 def flip_rate(passed: Sequence[bool]) -> float:
     """Return the share of a row's repeats whose result is not that of the majority: 0 to 0.5."""
     return 1 - max(Counter(passed).values()) / len(passed)
+
+
+def flips_often(rate: float, repeats: int) -> bool:
+    """Tell whether a row's flip rate is seen to be too high: one flip, or few repeats, may be bad luck."""
+    flips = round(rate * repeats)
+    return rate > FLIP_LIMIT and flips >= _FEWEST_FLIPS and repeats >= _FEWEST_REPEATS
 
 
 def propose(found: Spread, error: float, rows: int | None) -> Proposal:

@@ -9,18 +9,19 @@ from pytest_llmops.records.experiment import Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Evaluation, Repeat
 from pytest_llmops.records.run import RunResult
 from pytest_llmops.stats.integrity import evaluation_problems, metric_value, row_errors, run_problems
-from pytest_llmops.stats.measuring import declared_score, pass_mark
+from pytest_llmops.stats.measuring import declared_score
 from pytest_llmops.stats.noise import (
-    FLIP_LIMIT,
+    MOST_QUARANTINED,
     Proposal,
     Spread,
     flip_rate,
+    flips_often,
     propose,
     rerun_error,
     sampling_error,
     spread,
 )
-from pytest_llmops.stats.repeats import passes
+from pytest_llmops.stats.passing import mark_problem, pass_mark, passes
 from pytest_llmops.stats.scores import RowScores, row_scores
 
 
@@ -30,8 +31,9 @@ class MetricNoise:
 
     ``sampling`` is the standard error that the choice of rows brings. ``rows`` is the number of rows with a score in
     every repeat, and 0 where no scores of rows are known, for the reason in ``why``: then there are no ``flips``
-    either. These are flip rates by row, of rows that flip at all, the highest first. ``steady`` is true where neither
-    the metric nor any row's score varies, so that nothing is proposed.
+    either. These are flip rates by row, of rows that flip at all, the highest first; ``unmarked`` says why there are
+    none where it can't be told which scores pass. ``steady`` is true where neither the metric nor any row's score
+    varies, so that nothing is proposed.
     """
 
     name: str
@@ -41,6 +43,7 @@ class MetricNoise:
     sampling: float
     rows: int
     why: str = ""
+    unmarked: str = ""
     steady: bool = False
     flips: Mapping[str, float] = field(default_factory=dict)
     proposal: Proposal | None = None
@@ -66,10 +69,20 @@ class CellNoise:
     replayed: bool = False
 
     @property
-    def quarantine(self) -> tuple[str, ...]:
-        """Rows that flip more often than is allowed, in any metric."""
-        found = (row for metric in self.metrics for row, rate in metric.flips.items() if rate > FLIP_LIMIT)
+    def flipping(self) -> tuple[str, ...]:
+        """Rows that flip often, in any metric."""
+        found = (row for m in self.metrics for row, rate in m.flips.items() if flips_often(rate, self.repeats))
         return tuple(dict.fromkeys(found))
+
+    @property
+    def too_noisy(self) -> bool:
+        """Whether so many rows flip often that the flow is at fault, not the rows."""
+        return len(self.flipping) > MOST_QUARANTINED * self.rows
+
+    @property
+    def quarantine(self) -> tuple[str, ...]:
+        """Rows to leave out of comparisons."""
+        return () if self.too_noisy else self.flipping
 
 
 def noise_of(result: CellResult, experiment: Experiment) -> CellNoise:
@@ -149,6 +162,8 @@ def _noise(result: CellResult, experiment: Experiment, evaluator: str, metric: s
     matrix = {} if why else _matrix(scores)
     error = rerun_error(list(matrix.values())) if matrix else found.sd
     steady = error == 0 and found.largest == 0
+    demand = threshold or Threshold(evaluator=evaluator, metric=metric)
+    unmarked = mark_problem(demand, [score for row in matrix.values() for score in row])
     return MetricNoise(
         name=f"{evaluator}.{metric}",
         threshold=threshold,
@@ -157,8 +172,9 @@ def _noise(result: CellResult, experiment: Experiment, evaluator: str, metric: s
         sampling=sampling_error(list(matrix.values())),
         rows=len(matrix),
         why=why or ("" if matrix else "no row was scored in every repeat"),
+        unmarked=unmarked,
         steady=steady,
-        flips=_flips(result, matrix, threshold),
+        flips={} if unmarked else _flips(result, matrix, demand),
         proposal=None if steady else propose(found, error, len(matrix) or None),
     )
 
@@ -168,8 +184,8 @@ def _matrix(scores: Sequence[RowScores]) -> dict[int, list[float]]:
     return {number: [score.values[number] for score in scores] for number in common}
 
 
-def _flips(result: CellResult, matrix: Mapping[int, Sequence[float]], threshold: Threshold | None) -> dict[str, float]:
-    mark, better = (pass_mark(threshold), threshold.better) if threshold else (1.0, "higher")
+def _flips(result: CellResult, matrix: Mapping[int, Sequence[float]], demand: Threshold) -> dict[str, float]:
+    mark, better = pass_mark(demand), demand.better
     rates = {row: flip_rate([passes(score, mark, better) for score in scores]) for row, scores in matrix.items()}
     flipping = sorted((row for row in rates if rates[row]), key=lambda row: (-rates[row], row))
     return {_label(result, row): rates[row] for row in flipping}

@@ -127,3 +127,16 @@ def test_a_system_without_links_is_told_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Path, "symlink_to", refused)
     with pytest.raises(Exception, match=r"other: can't link to .*: not permitted; mutants need symbolic links: on W"):
         shadow(root, root / "flow", tmp_path / "copy", {})
+
+
+@pytest.mark.parametrize("where", [".", "flow"])
+def test_secrets_are_not_copied_and_still_found(tmp_path: Path, where: str) -> None:
+    root = tmp_path / "root"
+    (root / "flow").mkdir(parents=True)
+    (root / where / "ask.py").write_text("a")
+    for name in (".env", ".env.local"):
+        (root / where / name).write_text("KEY=hidden\n")
+    copy = shadow(root, root / where, tmp_path / "copy", {root / where / "ask.py": "b"})
+    for name in (".env", ".env.local"):
+        assert (copy / name).is_symlink()
+        assert (copy / name).resolve() == root / where / name

@@ -26,7 +26,7 @@ def planned(project: Project, *arguments: str, code: int = 0) -> list[str]:
 
 def runs_of(lines: list[str]) -> list[str]:
     """The lines of a plan that are about runs."""
-    about_gates = ("  last value  ", " compare.accuracy >= ", "detects: ")
+    about_gates = ("  last value  ", " compare.accuracy >= ", "detects a drop of: ", "fails unchanged, ")
     return [line for line in lines if not any(text in line for text in about_gates)]
 
 
@@ -175,16 +175,28 @@ def test_a_torn_ledger_is_said(project: Project) -> None:
     assert lines[2].endswith("  runs: the ledger can't be read")
 
 
+HEADS_OF_GATES = (
+    "  cell                 gate                      n  last value  detects a drop of  fails unchanged  unsure"
+)
+
+
 def test_what_each_gate_can_tell(project: Project) -> None:
-    heads = "  cell                 gate                      n  last value  detects  fails  unsure"
-    note = (
-        "detects: smallest drop failed 4 times in 5; fails, unsure: how often an unchanged flow is, "
-        "were rows drawn anew"
-    )
-    unknown = (
-        "  shout-words-default  compare.accuracy >= 0.75  4           ?        ?      ?          fails 1 in 20 at 0.90"
-    )
-    known = "  shout-words-default  compare.accuracy >= 0.75  4        0.75     0.33   0.26"
-    assert planned(project)[4:7] == [heads, unknown, note]
+    notes = [
+        "detects a drop of: the smallest true drop, in the metric's units, that the gate fails 4 times in 5",
+        "fails unchanged, unsure: how often a flow that did not change fails, or is INCONCLUSIVE, were rows drawn anew",
+    ]
+    line = "  shout-words-default  compare.accuracy >= 0.75  4  "
+    unknown = f"{line}         ?                  ?                ?          fails 1 in 20 at 0.90"
+    known = f"{line}      0.75               0.33             26 %"
+    assert planned(project)[4:8] == [HEADS_OF_GATES, unknown, *notes]
     project.run()
-    assert planned(project)[4:7] == [heads, known, note]
+    assert planned(project)[4:8] == [HEADS_OF_GATES, known, *notes]
+
+
+def test_a_gate_that_fails_already_and_one_that_does_not_block_are_marked(project: Project) -> None:
+    project.replace("experiment.yaml", '">= 0.75"', "{min: 0.9, severity: warn}")
+    project.run()
+    assert planned(project)[5] == (
+        "  shout-words-default  compare.accuracy >= 0.9  4        0.75"
+        "                                              fails already; does not block"
+    )

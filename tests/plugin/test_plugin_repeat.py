@@ -95,9 +95,10 @@ def test_the_file_says_how_often_and_the_option_decides(dice: Project) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_the_number_of_repeats_is_positive(dice: Project) -> None:
-    result = dice.run("--llmops-repeat", "0")
-    result.stderr.fnmatch_lines(["ERROR: --llmops-repeat: '0' is not allowed; give a positive number"])
+@pytest.mark.parametrize("number", ["0", "1001"])
+def test_the_number_of_repeats_has_bounds(dice: Project, number: str) -> None:
+    result = dice.run("--llmops-repeat", number)
+    result.stderr.fnmatch_lines([f"ERROR: --llmops-repeat: '{number}' is not allowed; give a number from 1 to 1000"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 

@@ -78,6 +78,12 @@ def test_all_reused() -> None:
     ]
 
 
+def test_variants_are_told_apart_however_long_their_names_are() -> None:
+    cells = [f"{'a-flow-with-a-long-name-' * 3}+node.{variant}" for variant in ("first", "second")]
+    lines = plan_lines([planned(cell=cell) for cell in cells], now=NOW)
+    assert [line.split()[0] for line in lines[2:4]] == cells
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names(text: str) -> None:
     for line in plan_lines([planned(cell=text, name=text, experiment=text, file=text, reasons=(text,))], now=NOW):

@@ -263,3 +263,46 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LLMOpsError) as raised:
         read(tmp_path / "results.json")
     assert str(raised.value) == f"{tmp_path / 'results.json'}: can't be read: No such file or directory"
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(LLMOpsError) as raised:
+        read(file)
+    assert str(raised.value) == f"{file}: not valid JSON (nested too deeply); run the evaluation again"
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    broken = document(report())
+    broken["cells"][0]["run"]["metrics"]["deep"] = deep
+    with pytest.raises(LLMOpsError) as raised:
+        parse(broken)
+    assert str(raised.value) == "results.json: not a whole report (nested too deeply); run the evaluation again"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("created",), 5, "5 is not text"),
+        (("created",), None, "None is not text"),
+        (("gates", 0, "n"), True, "True is not a whole number"),
+        (("gates", 0, "n"), 1.5, "1.5 is not a whole number"),
+        (("gates", 0, "blocking"), 1, "1 is not true or false"),
+        (("gates", 0, "value"), "0.5", "'0.5' is not a number"),
+        (("gates", 0, "value"), True, "True is not a number"),
+        (("gates", 0, "value"), 10**400, "a number is too large"),
+        (("gates", 0, "details"), "abc", "'abc' is not a list"),
+        (("cells", 0, "run"), [], "[] is not an object"),
+        (("settings",), [], "[] is not an object"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(path: tuple[str | int, ...], value: object, message: str) -> None:
+    broken = document(report())
+    inner: Any = broken
+    for part in path[:-1]:
+        inner = inner[part]
+    inner[path[-1]] = value
+    with pytest.raises(LLMOpsError) as raised:
+        parse(broken)
+    assert str(raised.value) == f"results.json: not a whole report ({message}); run the evaluation again"

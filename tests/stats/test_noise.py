@@ -10,14 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_llmops.records.experiment import Experiment, Flow, Threshold
 from pytest_llmops.records.gate import Cell, CellResult, Evaluation, Repeat
 from pytest_llmops.records.run import Row, RunResult, Variant
-from pytest_llmops.reports.noise import noise_lines
+from pytest_llmops.reports.noise import as_yaml, noise_lines
+from pytest_llmops.reports.text import neutralise
 from pytest_llmops.stats.noise import (
+    Proposal,
     flip_rate,
     most_that_fits,
     propose,
@@ -184,9 +187,7 @@ def test_noise_is_shown_with_what_follows_from_it() -> None:
         "  check.accuracy: repeat: 6 (an unchanged version passes that margin in 39% of cases with one run, "
         "in at least 95% with 6)",
         "",
-        "to paste into the experiment file:",
-        "llmops:",
-        "  gate:",
+        "to put into the experiment file, under 'gate:' of 'llmops:':",
         "    repeat: 6",
         '    quarantine: ["e"]  # flip in more than 20% of repeats',
         "experiment.yaml:7: check.accuracy: margin: 0.2",
@@ -233,5 +234,56 @@ def test_equal_repeats_do_not_show_that_there_is_no_noise() -> None:
 
 
 def test_without_a_key_rows_have_numbers() -> None:
-    found = noise_of(cell(execution([1, 0, 1]), execution([1, 1, 1]), key=False), EXPERIMENT)
-    assert found.quarantine == ("row 1",)
+    runs = [execution([1, 1, 1, 1, score]) for score in (1, 0, 1, 0, 1)]
+    assert noise_of(cell(*runs, key=False), EXPERIMENT).quarantine == ("row 4",)
+
+
+@pytest.mark.parametrize("passed", [(1, 0, 1), (1, 0, 1, 0), (1, 1, 0, 1, 1)])
+def test_few_repeats_or_a_single_flip_are_no_reason_for_quarantine(passed: tuple[int, ...]) -> None:
+    runs = [execution([1, 1, 1, 1, score]) for score in passed]
+    found = noise_of(cell(*runs), EXPERIMENT)
+    assert list(found.metrics[0].flips) == ["e"]
+    assert (found.quarantine, found.too_noisy) == ((), False)
+
+
+def test_where_many_rows_flip_none_is_proposed_for_quarantine() -> None:
+    said = lines(*[execution([1, 1, 1, score, 1 - score]) for score in (1, 0, 1, 0, 1)])
+    assert "  check.accuracy: share of repeats in which a row flips: d 0.4, e 0.4" in said
+    assert (
+        "  2 of 5 rows flip in more than 20% of repeats: the flow is too noisy for gates row by row, and no row is "
+        "proposed for quarantine; repeat rows, or lower the temperature"
+    ) in said
+    assert not any("quarantine:" in line for line in said)
+
+
+def test_more_repeats_than_are_worthwhile_are_said_and_not_proposed() -> None:
+    draw = random.Random(7).random
+    runs = [execution([float(draw() < 0.5) for _ in range(40)]) for _ in range(3)]
+    found = noise_of(cell(*runs, key=False), EXPERIMENT)
+    metric = replace(found.metrics[0], proposal=Proposal(margin=0.034, repeat=57, passes_once=0.1))
+    said = noise_lines("sorting", [replace(found, metrics=(metric,))])
+    assert (
+        "  check.accuracy: only 57 repeats would have an unchanged version pass that margin in 95% of cases; "
+        "widen the margin, or lower the temperature"
+    ) in said
+    assert not any("repeat: " in line for line in said)
+
+
+def test_scores_without_a_mark_to_pass_are_not_said_to_flip() -> None:
+    said = lines(*[execution([1, 3, 5, 4, score]) for score in (1, 2, 5, 4, 3, 2)])
+    assert said[2].endswith(" ?")
+    assert said[3] == (
+        "  check.accuracy: which rows flip can't be told: scores go from 1 to 5; "
+        "say with 'pass_mark' from which one on a row passes"
+    )
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec=None)), max_size=4))
+@example(
+    ["##vso[task.complete result=Failed]", "a" * 300, "yes", "012", "1e5", "", "x # y", "caf\u00e9", "\x1b[31m", "a, b"]
+)
+def test_keys_read_back_from_yaml_as_they_are(keys: list[str]) -> None:
+    text = as_yaml(keys)
+    assert yaml.safe_load(text) == keys
+    assert neutralise(text) == text
+    assert "\n" not in text

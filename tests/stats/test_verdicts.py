@@ -529,3 +529,14 @@ def test_scores_that_are_guessed_are_named() -> None:
         "row; name the output under 'scores:' of evaluator 'm' to be sure",
     )
     assert "taken from" not in verdict(cell([1.0] * 40), threshold(">= 0.8", confidence=0.95), of=declared()).reason
+
+
+def test_a_baseline_of_an_unknown_evaluator_version_is_refused() -> None:
+    old = cell([1.0] * 12)
+    old = replace(old, evaluations={"m": replace(old.evaluations["m"], digest="")})
+    gate = verdict(cell([1.0] * 12), threshold(margin=0.3), baseline=old)
+    assert (gate.verdict, gate.reason) == (
+        "ERROR",
+        "baseline: it is not known by which version of the evaluator it was scored; "
+        "save a new baseline with: llmops baseline save",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,8 @@ class Engine:
                         journal.keep([Outcome(row=rows[number])], self.reads)
             given: dict[str, Any] = {"status": "Completed", "metrics": self.metrics, "llm_calls": 3, **result}
             finished = RunResult(rows=tuple(rows[number] for number, _ in lines), **given)
-            journal.conclude(finished, self.reads)
-        return finished
+            reads = journal.conclude(finished, self.reads)
+        return replace(finished, reads=reads.files)
 
     def _execute(self, number: int, inputs: Mapping[str, Any]) -> Row:
         self.executed.append(inputs)
