@@ -436,8 +436,8 @@ def test_show_tells_what_was_forced(folder: Path, capsys: pytest.CaptureFixture[
     assert run("show", FILE.as_posix()) == 0
     assert capsys.readouterr().out.splitlines()[2:4] == [
         "settings: forced true, max-rows 12",
-        "saved with --force: its gate was closed, it is of a part of the rows or variants, its thresholds were given on "
-        "a command line, it was decided again, or files had changed since",
+        "saved with --force: its gate was closed, it is of a part of the rows or variants, its thresholds were given "
+        "on a command line, it was decided again, or files had changed since",
     ]
 
 

@@ -191,9 +191,9 @@ def test_a_baseline_of_an_evaluator_that_reads_something_else_is_refused(case: P
     assert gate.reason.startswith("baseline: evaluator 'check' has changed since it scored the baseline; ")
 
 
-def session(folder: Path, ledger: Path | None, *, fork: bool = True, **options: int) -> CellResult:
+def session(folder: Path, ledger: Path | None, *, fork: bool = True, max_rows: int | None = None) -> CellResult:
     experiment = llmops.load("experiment.yaml", root=folder)
-    (item,) = plan(experiment, path="experiment.yaml", options=Options(**options))
+    (item,) = plan(experiment, path="experiment.yaml", options=Options(max_rows=max_rows))
     running = Session(LocalEngine(fork=fork), Store(None), Ledger(ledger) if ledger else None, at_once=1)
     try:
         return running.result(item)

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded_case import ROWS, X, Y, change, record, write_case, write_rows
@@ -377,7 +378,7 @@ def test_data_that_changed_is_an_error(folder: Path) -> None:
         ({"data": ""}, f"the data that gave these results is not known; {AGAIN}"),
     ],
 )
-def test_results_of_an_unknown_version_are_not_trusted(folder: Path, changes: dict[str, str], reason: str) -> None:
+def test_results_of_an_unknown_version_are_not_trusted(folder: Path, changes: dict[str, Any], reason: str) -> None:
     before = read_results(folder / "reports")
     bare = replace(before, cells=tuple(replace(result, **changes) for result in before.cells))
     gate = gate_of(again(folder, report=bare), f"check.accuracy[{X}]")

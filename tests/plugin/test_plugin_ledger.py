@@ -135,9 +135,11 @@ def test_sessions_side_by_side_execute_each_row_once(pytester: pytest.Pytester) 
 
 
 def test_all_reused_starts_no_process(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: Any, **options: Any) -> None:
-        raise AssertionError("a process was started")
+    def refuse(command: Any, **options: Any) -> Any:
+        assert command[0] == "git", "a process was started"
+        return popen(command, **options)
 
+    popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", refuse)
     counted.run("-p", "no:xdist").assert_outcomes(passed=2)
 
