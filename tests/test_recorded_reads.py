@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,11 +195,10 @@ def test_a_baseline_of_an_evaluator_that_reads_something_else_is_refused(case: P
 def session(folder: Path, ledger: Path | None, *, fork: bool = True, max_rows: int | None = None) -> CellResult:
     experiment = llmops.load("experiment.yaml", root=folder)
     (item,) = plan(experiment, path="experiment.yaml", options=Options(max_rows=max_rows))
-    running = Session(LocalEngine(fork=fork), Store(None), Ledger(ledger) if ledger else None, at_once=1)
-    try:
+    with ExitStack() as until_end:
+        kept = until_end.enter_context(closing(Ledger(ledger))) if ledger else None
+        running = until_end.enter_context(closing(Session(LocalEngine(fork=fork), Store(None), kept, at_once=1)))
         return running.result(item)
-    finally:
-        running.close()
 
 
 @pytest.mark.parametrize("fork", [True, False])
