@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from recorded_case import record, write_case
+from recorded_case import move_into, record, write_case
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +20,4 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """That use case and its reports, in the working directory."""
-    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return tmp_path
+    return move_into(tmp_path, recorded, monkeypatch)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recorded_case import change, record
+from recorded_case import change, move_into, record
 
 import pytest_llmops as llmops
 from pytest_llmops.baselines import read_results, save
@@ -109,10 +108,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def case(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The use case and its reports, elsewhere than they were made."""
-    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    return tmp_path
+    return move_into(tmp_path, evaluated, monkeypatch)
 
 
 def again(folder: Path, report: Report | None = None) -> Report:

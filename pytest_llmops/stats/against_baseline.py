@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from pytest_llmops.records.estimates import Comparison
 from pytest_llmops.records.experiment import RUN, Experiment, GatePolicy, Threshold
@@ -84,8 +84,8 @@ def contrast(
     return Contrast(
         reference=reference,
         joined=joined,
-        value=_mean(ours),
-        baseline=_mean(others),
+        value=fmean(ours),
+        baseline=fmean(others),
         scores=scores,
         pairs=compare_pairs(ours, others, better=threshold.better, clusters=clusters, method=experiment.gate.interval),
         flips=tuple(_flips(result, cell, joined, scores, threshold)),
@@ -216,7 +216,3 @@ def _outputs(result: CellResult) -> dict[int, object]:
         return next(iter(output.values())) if len(output) == 1 else output
 
     return {row.line_number: shown(row) for row in result.run.completed}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

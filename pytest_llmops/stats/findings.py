@@ -22,16 +22,17 @@ def findings(
     experiment: Experiment,
     measured: Measurement,
     *,
+    around: Interval | None,
     found: Contrast | str | None,
     p_value: float | None,
 ) -> list[Finding]:
-    """Return what each part of a demand came to, one at least."""
+    """Return what each part of a demand came to, one at least. ``around`` is the metric's confidence interval."""
     if measured.value is None or measured.problems:
         return [Finding("ERROR", "; ".join(measured.problems) or "there is no value")]
     if threshold.by is not None:
         parts = [_of_slices(result, threshold, experiment, measured)]
     else:
-        parts = [_of_rule(result, threshold, experiment, measured)]
+        parts = [_of_rule(result, threshold, experiment, measured, around)]
         if threshold.must_pass:
             parts.append(of_must_pass(result, threshold, experiment, measured))
         if threshold.compares:
@@ -52,7 +53,13 @@ def _needs_rows(threshold: Threshold) -> bool:
     return bool(by_row) or threshold.confidence is not None
 
 
-def _of_rule(result: CellResult, threshold: Threshold, experiment: Experiment, measured: Measurement) -> Finding:
+def _of_rule(
+    result: CellResult,
+    threshold: Threshold,
+    experiment: Experiment,
+    measured: Measurement,
+    around: Interval | None,
+) -> Finding:
     rule, value = threshold.rule, measured.value
     if rule == ANY or value is None:
         return Finding("PASS")
@@ -60,7 +67,6 @@ def _of_rule(result: CellResult, threshold: Threshold, experiment: Experiment, m
         return Finding("FAIL", "", _blamed(result, threshold, measured))
     if threshold.confidence is not None:
         return _of_bound(result, threshold, experiment, measured)
-    around = interval(result, experiment, measured)
     if around and any(around.low < bound < around.high for bound in (rule.low, rule.high)):
         return Finding("PASS", weak=True)
     needless = threshold.evaluator == RUN or not measured.why

@@ -73,7 +73,8 @@ def judge_metric(
     ``found`` is the contrast with the baseline, or why there is none, where the threshold compares. ``p_value`` is
     that of the contrast after correction for its family.
     """
-    parts = findings(result, threshold, experiment, measured, found=found, p_value=p_value)
+    around = interval(result, experiment, measured)
+    parts = findings(result, threshold, experiment, measured, around=around, found=found, p_value=p_value)
     worst = max(parts, key=lambda finding: _GRAVITY.index(finding.verdict))
     slices = worst_slices(result, measured.scores, threshold, experiment)
     gate = GateResult(
@@ -88,6 +89,7 @@ def judge_metric(
         reason="; ".join(finding.reason for finding in parts if finding.reason),
         details=tuple(line for finding in parts for line in finding.details),
         recorded=_oldest(result, threshold.evaluator),
+        interval=around,
         margin=threshold.margin,
         comparison=_comparison(found, threshold, p_value),
         slices=slices,
@@ -97,7 +99,7 @@ def judge_metric(
     if threshold.by and slices:
         weakest = slices[0]
         return replace(gate, value=weakest.score, n=weakest.n, interval=weakest.interval)
-    return replace(gate, interval=interval(result, experiment, measured))
+    return gate
 
 
 def _comparison(found: Contrast | str | None, threshold: Threshold, p_value: float | None) -> Comparison | None:

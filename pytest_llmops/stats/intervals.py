@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist, fmean, variance
 
 from pytest_llmops.records.estimates import Interval
@@ -34,15 +34,7 @@ def interval_of(
     ``clusters`` names the group of each row, where rows of a group are alike: its intervals replace those of
     ``method``. Returns None where no honest interval exists: under 2 rows or clusters, or equal scores other than 0/1.
     """
-    check_scores(scores, clusters)
-    if len(scores) < 2:
-        return None
-    if not is_binary(scores):
-        return _mean_interval(scores, clusters, method, level)
-    if clusters is None:
-        return wilson(round(sum(scores)), len(scores), level)
-    rows = effective_rows(scores, clusters, level)
-    return None if rows is None else _wilson(fmean(scores), rows, level, "Wilson, clusters")
+    return _interval(scores, clusters, method, level, of_share=_wilson, name="Wilson")
 
 
 def confidence_interval(
@@ -60,15 +52,7 @@ def confidence_interval(
     if not 0.5 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, not between 0.5 and 1")
     level = round(2 * confidence - 1, 12)
-    check_scores(scores, clusters)
-    if len(scores) < 2:
-        return None
-    if not is_binary(scores):
-        return _mean_interval(scores, clusters, method, level)
-    if clusters is None:
-        return clopper_pearson(round(sum(scores)), len(scores), level)
-    rows = effective_rows(scores, clusters, level)
-    return None if rows is None else _clopper_pearson(fmean(scores), rows, level, "Clopper-Pearson, clusters")
+    return _interval(scores, clusters, method, level, of_share=_clopper_pearson, name="Clopper-Pearson")
 
 
 def wilson(passed: int, n: int, level: float = LEVEL) -> Interval:
@@ -186,6 +170,27 @@ def t_quantile(level: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, (1 + level) / 2))
+
+
+def _interval(
+    scores: Sequence[float],
+    clusters: Sequence[str] | None,
+    method: IntervalMethod,
+    level: float,
+    *,
+    of_share: Callable[[float, float, float, str], Interval],
+    name: str,
+) -> Interval | None:
+    """Find the interval of a mean: ``of_share``, called ``name``, for 0/1 scores, else by ``method`` or clusters."""
+    check_scores(scores, clusters)
+    if len(scores) < 2:
+        return None
+    if not is_binary(scores):
+        return _mean_interval(scores, clusters, method, level)
+    if clusters is None:
+        return of_share(round(sum(scores)) / len(scores), len(scores), level, name)
+    rows = effective_rows(scores, clusters, level)
+    return None if rows is None else of_share(fmean(scores), rows, level, f"{name}, clusters")
 
 
 def _mean_interval(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from pytest_llmops.records.experiment import (
     COVERAGE,
@@ -77,10 +78,10 @@ def _measure_run(result: CellResult, threshold: Threshold, experiment: Experimen
     if threshold.metric in RUN_DURATIONS:
         doubt = _time_doubt(result, threshold.metric)
     if threshold.metric != "error_rate":
-        return Measurement(value=_mean(values), n=n, why="it is one number for the whole run", doubt=doubt)
+        return Measurement(value=fmean(values), n=n, why="it is one number for the whole run", doubt=doubt)
     failures = [{row.line_number: float(row.failed) for row in run.rows} for run in runs]
     scores = reduce_scores(failures, experiment.gate.reduce, "lower", pass_mark(threshold))
-    return Measurement(value=_mean(list(scores.values())), n=n, scores=scores, output="failed", doubt=doubt)
+    return Measurement(value=fmean(scores.values()), n=n, scores=scores, output="failed", doubt=doubt)
 
 
 def _time_doubt(result: CellResult, metric: str) -> str:
@@ -147,7 +148,7 @@ def _coverage(evaluations: Sequence[Evaluation], threshold: Threshold, experimen
     every = {row.line_number for evaluation in evaluations for row in evaluation.result.rows}
     every |= set(range(expected)) if len(every) < expected else set()
     scores = {number: float(all(number in scored for scored in covered)) for number in sorted(every)}
-    value = _mean(list(scores.values())) if scores else 0.0
+    value = fmean(scores.values()) if scores else 0.0
     return Measurement(value=value, n=len(scores), scores=scores, output="scored")
 
 
@@ -195,7 +196,7 @@ def _reduced(
         if len(values) > 1 and how != "mean":
             problem = f"'reduce: {how}' needs the scores of rows, but {why}"
             return Measurement(value=None, n=n, problems=(problem,))
-        return Measurement(value=_mean(values), n=n, why=why)
+        return Measurement(value=fmean(values), n=n, why=why)
     better: Better = threshold.better
     every = (score for scores in found for score in scores.values.values())
     if len(values) > 1 and "-of-" in how and (problem := mark_problem(threshold, every)):
@@ -203,10 +204,6 @@ def _reduced(
     scores = reduce_scores([scores.values for scores in found], how, better, pass_mark(threshold))
     if not scores:
         return Measurement(value=None, n=0, problems=("no row was scored in every repeat",))
-    value = values[0] if len(values) == 1 else _mean(list(scores.values()))
+    value = values[0] if len(values) == 1 else fmean(scores.values())
     guessed = any(each.guessed for each in found)
     return Measurement(value=value, n=len(scores), scores=scores, output=found[0].output, guessed=guessed)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -5,7 +5,6 @@ More repeats make the score of a row surer. They don't make more rows, so interv
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
@@ -28,7 +27,7 @@ def reduce_scores(repeats: Sequence[Mapping[int, float]], how: str, better: Bett
 def _reducer(how: str, better: Better, mark: float) -> Callable[[Sequence[float]], float]:
     worst, best = (min, max) if better == "higher" else (max, min)
     reducers: dict[str, Callable[[Sequence[float]], float]] = {
-        "mean": lambda scores: math.fsum(scores) / len(scores),
+        "mean": statistics.fmean,
         "median": statistics.median,
         "all": worst,
         "any": best,

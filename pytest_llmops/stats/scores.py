@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from pytest_llmops.records.experiment import Score
@@ -47,7 +48,7 @@ def row_scores(rows: Sequence[Row], metric: str, value: float, declared: Score |
     if problems := _problems(rows, score):
         return RowScores(output=score.output, problems=problems)
     values = _values(rows, score.output)
-    mean = _mean(values)
+    mean = fmean(values.values())
     if _agrees(mean, value):
         return RowScores(values=values, output=score.output)
     if declared is None:
@@ -89,7 +90,7 @@ def _found(rows: Sequence[Row], metric: str, value: float) -> RowScores:
     fitting = {
         name: _values(those, name)
         for name, those in scored.items()
-        if those and abs(_mean(_values(those, name)) - value) <= _TOLERANCE
+        if those and abs(fmean(_values(those, name).values()) - value) <= _TOLERANCE
     }
     whole = {name: values for name, values in fitting.items() if len(values) == len(rows)}
     if not fitting:
@@ -119,10 +120,6 @@ def _agrees(mean: float, value: float) -> bool:
 
 def _values(rows: Sequence[Row], name: str) -> dict[int, float]:
     return {row.line_number: float(_output(row, name)) for row in rows}
-
-
-def _mean(values: Mapping[int, float]) -> float:
-    return math.fsum(values.values()) / len(values)
 
 
 def _output(row: Row, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 from pytest_llmops.rules import Rule
 
@@ -18,7 +19,7 @@ def shortfall_test(scores: Sequence[float], rule: Rule) -> float | None:
     """
     if not scores:
         return None
-    mean = math.fsum(scores) / len(scores)
+    mean = fmean(scores)
     if rule.accepts(mean):
         return None
     below = mean < rule.low or (rule.low_open and mean == rule.low)
@@ -38,9 +39,9 @@ def _binomial(passed: int, n: int, bound: float, *, below: bool) -> float:
 
 def _t(scores: Sequence[float], mean: float, bound: float) -> float | None:
     n = len(scores)
-    variance = math.fsum((score - mean) ** 2 for score in scores) / (n - 1) if n > 1 else 0.0
     if n < _FEWEST:
         return None
+    variance = math.fsum((score - mean) ** 2 for score in scores) / (n - 1)
     if variance == 0:
         return 0.0  # every one of so many is outside
     from scipy.special import stdtr

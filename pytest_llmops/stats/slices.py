@@ -6,13 +6,12 @@ Holm's correction over all slices, that it is not chance; what merely looks weak
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from pytest_llmops.records.estimates import SliceScore
 from pytest_llmops.records.experiment import Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Verdict
-from pytest_llmops.rules import Rule
 from pytest_llmops.stats.intervals import interval_of
 from pytest_llmops.stats.multiplicity import holm
 from pytest_llmops.stats.shortfall import shortfall_test
@@ -21,33 +20,27 @@ ALPHA = 0.05
 _WORST = 3
 
 
-def slice_scores(
-    result: CellResult, scores: Mapping[int, float], column: str, experiment: Experiment
-) -> tuple[SliceScore, ...]:
-    """Compute the mean score of the rows for each value of a column, in order of first appearance."""
-    values = result.columns.get(column, ())
-    groups = _groups(values, scores)
-    method = experiment.gate.interval
-    return tuple(
-        SliceScore(
-            column=column,
-            value=value,
-            score=math.fsum(group) / len(group),
-            n=len(group),
-            interval=interval_of(group, method=method),
-        )
-        for value, group in groups.items()
-    )
-
-
 def worst_slices(
     result: CellResult, scores: Mapping[int, float], threshold: Threshold, experiment: Experiment
 ) -> tuple[SliceScore, ...]:
     """Return the slices that are furthest on the bad side, over all columns that the experiment slices by."""
     columns = (threshold.by,) if threshold.by else experiment.slices
-    found = [part for column in columns for part in slice_scores(result, scores, column, experiment)]
     sign = 1 if threshold.better == "higher" else -1
-    return tuple(sorted(found, key=lambda part: (sign * part.score, -part.n, part.column, part.value))[:_WORST])
+    found = [
+        (sign * fmean(group), -len(group), column, value, group)
+        for column in columns
+        for value, group in _groups(result.columns.get(column, ()), scores).items()
+    ]
+    return tuple(
+        SliceScore(
+            column=column,
+            value=value,
+            score=fmean(group),
+            n=len(group),
+            interval=interval_of(group, method=experiment.gate.interval),
+        )
+        for _, _, column, value, group in sorted(found)[:_WORST]
+    )
 
 
 def judge_slices(
@@ -55,12 +48,14 @@ def judge_slices(
 ) -> tuple[Verdict, str]:
     """Decide whether every slice by a column keeps the rule, and say why."""
     groups = _groups(result.columns.get(column, ()), scores)
-    outside = {v: g for v, g in groups.items() if not threshold.rule.accepts(math.fsum(g) / len(g))}
+    means = {value: fmean(group) for value, group in groups.items()}
+    outside = [value for value, mean in means.items() if not threshold.rule.accepts(mean)]
     shown = {value: shortfall_test(group, threshold.rule) for value, group in groups.items()}
     p_values = holm({value: 1.0 if p is None else p for value, p in shown.items()})
     failing = [value for value in outside if p_values[value] < ALPHA]
     if failing:
-        worst = ", ".join(f"{_count(groups[value], threshold.rule)} (p = {p_values[value]:.2g})" for value in failing)
+        each = (f"{means[value]:.4g}, n = {len(groups[value])} (p = {p_values[value]:.2g})" for value in failing)
+        worst = ", ".join(each)
         return "FAIL", f"{len(failing)} of {len(groups)} slices by {column} are outside the rule: {worst}, Holm"
     if outside:
         what = f"{len(outside)} of {len(groups)} slices by {column} are outside the rule"
@@ -73,7 +68,3 @@ def _groups(values: Sequence[str], scores: Mapping[int, float]) -> dict[str, lis
     for number, score in scores.items():
         groups.setdefault(values[number] if number < len(values) else "", []).append(score)
     return groups
-
-
-def _count(group: Sequence[float], rule: Rule) -> str:
-    return f"{math.fsum(group) / len(group):.4g}, n = {len(group)}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
+
+import pytest
 
 import pytest_llmops as llmops
 from pytest_llmops.records.report import Report
@@ -62,6 +65,14 @@ def write_case(folder: Path) -> None:
     for name, text in (("shout.py", FLOW), ("check.py", CHECK), ("experiment.yaml", EXPERIMENT)):
         (folder / name).write_text(text, encoding="utf-8")
     write_rows(folder, ROWS)
+
+
+def move_into(folder: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy what was made into a folder, and work there, as if there were no repository above it."""
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    return folder
 
 
 def write_rows(folder: Path, rows: list[dict[str, str]]) -> None:
