@@ -16,7 +16,6 @@ from report_samples import FEW_SHOT, cell, cell_result, metric_gate, report, reu
 
 import pytest_llmops as llmops
 from pytest_llmops.baselines import (
-    COMMIT,
     Baselines,
     commit_of,
     default_output,
@@ -28,7 +27,7 @@ from pytest_llmops.baselines import (
 from pytest_llmops.cli import main
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.experiment import BaselineSource, Experiment
-from pytest_llmops.records.report import Report
+from pytest_llmops.records.report import COMMIT, Report
 from pytest_llmops.records.run import Row, RunResult, Variant
 from pytest_llmops.reports.results import document
 from pytest_llmops.reports.write import write_reports

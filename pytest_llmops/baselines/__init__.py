@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_llmops.baselines.commits import COMMIT, commit_of
+from pytest_llmops.baselines.commits import commit_of
 from pytest_llmops.baselines.reading import Baselines, find_cell, read_baseline, read_results, shown
 from pytest_llmops.baselines.saving import FORCED, default_output, save
 
 __all__ = [
-    "COMMIT",
     "FORCED",
     "Baselines",
     "commit_of",

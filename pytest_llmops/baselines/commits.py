@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from pytest_llmops.records.report import COMMIT
+
 _PATIENCE = 10.0  # seconds for git
-COMMIT = "commit"
 
 
 def commit_of(folder: Path) -> dict[str, str]:

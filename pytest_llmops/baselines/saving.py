@@ -28,7 +28,7 @@ from pytest_llmops.stats.gates import decide
 from pytest_llmops.stats.joining import SAVE_COMMAND
 
 _SETTINGS = ("env", "llm", "max-rows", "variants", "repeat", THRESHOLDS, REGATED)
-_PARTIAL = ("max-rows", "variants")
+_PARTIAL = ("max-rows", "variants", "shard")
 _WIDTH = 160
 FORCED = "forced"
 
@@ -119,7 +119,7 @@ def _obstacles(report: Report, path: str) -> Iterator[str]:
 
 
 def _bare(gate: GateResult) -> GateResult:
-    return replace(gate, details=(), recorded=None, comparison=None, slices=())
+    return replace(gate, details=(), recorded=None, comparison=None, slices=(), line=0, score="")
 
 
 def _without_times(result: CellResult) -> CellResult:

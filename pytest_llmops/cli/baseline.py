@@ -116,7 +116,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _described(report: Report) -> Iterator[str]:
-    from pytest_llmops.baselines import COMMIT, FORCED
+    from pytest_llmops.baselines import FORCED
+    from pytest_llmops.records.report import COMMIT
     from pytest_llmops.reports.text import one_line
 
     yield f"created: {one_line(report.created) or 'unknown'}"

@@ -71,6 +71,8 @@ class Results:
         self._lines: list[str] = []
         self._inconclusive: list[str] = []
         self._troubles: dict[str, None] = {}
+        self.report: Report | None = None
+        """What the session found out, once it has ended."""
 
     def refuse_thresholds(self, names: list[str]) -> str:
         """Note that thresholds of the command line belong to no experiment, and return the message that says so."""
@@ -136,7 +138,7 @@ class Results:
         from pytest_llmops.reports.console import inconclusive_lines, summary_lines
         from pytest_llmops.reports.write import write_reports
 
-        report = self._make_report(exitstatus)
+        self.report = report = self._make_report(exitstatus)
         try:
             write_reports(report, self._folder())
             self._lines = [*self._troubles, *summary_lines(report)]

@@ -37,6 +37,13 @@ def _repeats(raw: str) -> int:
     return number
 
 
+def _shard(raw: str) -> tuple[int, int]:
+    index, count = (_count(part) for part in raw.split("/"))
+    if index > count:
+        raise ValueError
+    return index, count
+
+
 def _number(raw: str) -> int:
     return 0 if raw == "0" else _count(raw)
 
@@ -90,8 +97,18 @@ SETTINGS = (
         "a duration such as 7d",
         format_duration,
     ),
+    Setting(
+        "shard",
+        "Part of the work to do, such as 2/5; in Azure DevOps, by default, the job's slice",
+        None,
+        _shard,
+        "a part such as 2/5",
+        "{0[0]}/{0[1]}".format,
+    ),
+    Setting("history", "Folder with results.json files of earlier sessions, for the report's trend"),
     Setting("plan", "Say what would be run and what reused, and run nothing", False, _flag, "true|false"),
     Setting("report-dir", "Folder for the reports", "reports"),
+    Setting("ado", "Write for Azure DevOps; on by default where TF_BUILD is set", None, _flag, "true|false"),
     Setting("strict", "Treat warnings about experiment files as errors", False, _flag, "true|false"),
 )
 

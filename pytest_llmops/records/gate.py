@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
-from pytest_llmops.records.experiment import OnInconclusive, Threshold
+from pytest_llmops.records.experiment import Better, OnInconclusive, Threshold
 from pytest_llmops.records.run import LLMMode, RunResult, Variant
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
@@ -108,6 +108,8 @@ class GateResult:
     where the verdict rests on reused outcomes: the Unix time at which the oldest of them was first seen.
     ``interval`` is the two-sided 95 % confidence interval of the value, None where no scores of rows support one.
     ``comparison`` is the one with the baseline, ``margin`` what it was allowed to show. ``slices`` are the worst ones.
+    ``line`` is where the threshold stands in the experiment file, 0 where it stands in none. ``score`` is the output of
+    the evaluator that holds the rows' scores, empty where none is known; ``better`` the direction they get better in.
     ``on_inconclusive`` says whether INCONCLUSIVE closes the gate. ``weak`` marks a PASS that another draw of rows might
     well not repeat: a bound of its rule lies inside the interval.
     """
@@ -129,6 +131,9 @@ class GateResult:
     slices: tuple[SliceScore, ...] = ()
     on_inconclusive: OnInconclusive = "warn"
     weak: bool = False
+    line: int = 0
+    score: str = ""
+    better: Better = "higher"
 
     @property
     def item(self) -> str:

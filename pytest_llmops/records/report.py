@@ -8,6 +8,10 @@ from typing import Literal
 
 from pytest_llmops.records.gate import CellResult, GateResult
 
+COMMIT = "commit"
+BUILD = "build"
+"""Names, among the versions of a report, of the repository's commit and of the pipeline's run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -22,11 +26,27 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of the work a session did: number ``index`` of ``count``, from 1.
+
+    ``planned`` are the items of all parts, by path of their experiment file: the same in each part of one whole.
+    ``attempt`` counts how often this part was tried, from 1: the last one holds.
+    """
+
+    index: int
+    count: int
+    planned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Results of a session. ``experiments`` maps the path of each experiment file to the experiment's name.
 
     ``cells`` and ``gates`` are in order of collection. ``created`` is ISO 8601, UTC. ``settings`` are the effective
-    settings by name, ``versions`` those of the packages that were used.
+    settings by name, ``versions`` those of the packages that were used, beside ``commit`` and ``build``. ``baselines``
+    maps experiments to the path of what they were compared with, where that is a file or folder. ``shard`` is set where
+    the session did a part of the work only: its gates alone say nothing of the whole.
     """
 
     experiments: Mapping[str, str]
@@ -36,3 +56,5 @@ class Report:
     settings: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    shard: Shard | None = None

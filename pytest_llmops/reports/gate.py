@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.records.gate import GateResult
-from pytest_llmops.records.report import Report
+from pytest_llmops.records.report import BUILD, COMMIT, Report
 from pytest_llmops.reports.ages import iso_time, reuse_of
 from pytest_llmops.reports.results import ordered
 from pytest_llmops.reports.text import one_line
@@ -30,6 +30,9 @@ def document(report: Report) -> dict[str, Any]:
     values = {
         "schema_version": SCHEMA_VERSION,
         "created": report.created,
+        "commit": report.versions.get(COMMIT),
+        "build": report.versions.get(BUILD),
+        "shard": report.shard and f"{report.shard.index}/{report.shard.count}",
         "state": report.decision.state,
         "reasons": [one_line(_PLACE.sub(r"\1 (see summary.md)", reason), 400) for reason in report.decision.reasons],
         "counts": dict(sorted(report.decision.counts.items())),

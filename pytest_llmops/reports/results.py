@@ -29,7 +29,7 @@ _DEEPEST = 200
 def document(report: Report) -> dict[str, Any]:
     """Turn a report into JSON values, in an order of its own."""
     known: dict[str, Any] = to_json(ordered(report))
-    first = ("created", "versions", "settings", "experiments", "decision", "gates", "cells")
+    first = ("created", "versions", "settings", "experiments", "baselines", "shard", "decision", "gates", "cells")
     return {"schema_version": SCHEMA_VERSION} | {name: known[name] for name in first}
 
 
@@ -88,6 +88,7 @@ def ordered(report: Report) -> Report:
     return replace(
         report,
         experiments=dict(sorted(report.experiments.items())),
+        baselines=dict(sorted(report.baselines.items())),
         settings=dict(sorted(report.settings.items())),
         versions=dict(sorted(report.versions.items())),
         decision=replace(report.decision, reasons=tuple(sorted(report.decision.reasons))),

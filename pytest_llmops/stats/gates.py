@@ -95,6 +95,9 @@ def judge_metric(
         slices=slices,
         on_inconclusive=experiment.gate.on_inconclusive,
         weak=worst.verdict == "PASS" and any(part.weak for part in parts),
+        line=threshold.line,
+        score=measured.output if measured.scores else "",
+        better=threshold.better,
     )
     if threshold.by and slices:
         weakest = slices[0]

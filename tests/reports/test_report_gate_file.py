@@ -33,6 +33,9 @@ def test_the_whole_document() -> None:
     assert document(report(run_gate(), gate)) == {
         "schema_version": 1,
         "created": "2026-09-01T10:00:00+00:00",
+        "commit": None,
+        "build": None,
+        "shard": None,
         "state": "closed",
         "reasons": [f"FAIL {item}"],
         "counts": {"FAIL": 1, "PASS": 1},
