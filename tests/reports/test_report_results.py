@@ -197,7 +197,18 @@ def test_only_created_duration_and_recorded_differ_between_two_sessions() -> Non
 
 def test_keys_in_reading_order() -> None:
     assert list(document(report())) == [
-        *("schema_version", "created", "versions", "settings", "experiments", "baselines", "shard", "decision", "gates", "cells"),
+        *(
+            "schema_version",
+            "created",
+            "versions",
+            "settings",
+            "experiments",
+            "baselines",
+            "shard",
+            "decision",
+            "gates",
+            "cells",
+        ),
     ]
 
 
