@@ -116,6 +116,7 @@ class Session:
             data=data,
             llm=execution.request.llm.mode,
             partial=plan.partial,
+            prices=plan.experiment.prices,
         )
         kept = self._store.put(part.key, result)
         known = [found for other in _executions(plan) if (found := self._store.get(other.key))]

@@ -119,7 +119,9 @@ def _obstacles(report: Report, path: str) -> Iterator[str]:
 
 
 def _bare(gate: GateResult) -> GateResult:
-    return replace(gate, details=(), recorded=None, comparison=None, slices=(), line=0, score="")
+    return replace(
+        gate, details=(), recorded=None, comparison=None, slices=(), file="", line=0, low=None, high=None, score=""
+    )
 
 
 def _without_times(result: CellResult) -> CellResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
-from pytest_llmops.records.experiment import Better, OnInconclusive, Threshold
+from pytest_llmops.records.experiment import Better, OnInconclusive, Price, Threshold
 from pytest_llmops.records.run import LLMMode, RunResult, Variant
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
@@ -76,7 +76,7 @@ class CellResult:
     that gates need, by line number, as text: slices, clusters, and under ``key`` the column that names rows.
     ``digest`` stands for the flow's version, and ``data`` for the content of the files with its rows and their gold;
     both are empty where unknown. ``llm`` is how LLM calls were answered. ``partial`` is true where only the first rows
-    of the dataset were run.
+    of the dataset were run. ``prices`` maps models to what their tokens cost.
     """
 
     cell: Cell
@@ -90,6 +90,7 @@ class CellResult:
     data: str = ""
     llm: LLMMode = "live"
     partial: bool = False
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     @property
     def executions(self) -> tuple[Repeat, ...]:
@@ -108,7 +109,8 @@ class GateResult:
     where the verdict rests on reused outcomes: the Unix time at which the oldest of them was first seen.
     ``interval`` is the two-sided 95 % confidence interval of the value, None where no scores of rows support one.
     ``comparison`` is the one with the baseline, ``margin`` what it was allowed to show. ``slices`` are the worst ones.
-    ``line`` is where the threshold stands in the experiment file, 0 where it stands in none. ``score`` is the output of
+    ``file`` and ``line`` are where the threshold stands, empty and 0 where it stands in no file; ``low`` and ``high``
+    are the bounds of its rule, None where there is none. ``score`` is the output of
     the evaluator that holds the rows' scores, empty where none is known; ``better`` the direction they get better in.
     ``on_inconclusive`` says whether INCONCLUSIVE closes the gate. ``weak`` marks a PASS that another draw of rows might
     well not repeat: a bound of its rule lies inside the interval.
@@ -131,7 +133,10 @@ class GateResult:
     slices: tuple[SliceScore, ...] = ()
     on_inconclusive: OnInconclusive = "warn"
     weak: bool = False
+    file: str = ""
     line: int = 0
+    low: float | None = None
+    high: float | None = None
     score: str = ""
     better: Better = "higher"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.encoding import dumps
 from pytest_llmops.records.report import Report
-from pytest_llmops.reports import gate, markdown, results
+from pytest_llmops.reports import gate, markdown, page, results
 from pytest_llmops.reports.tables import render_tables
 
 OPTION = "--llmops-report-dir"
@@ -26,6 +26,7 @@ def render(report: Report) -> dict[str, str]:
         results.FILE: dumps(results.document(report), indent=2) + "\n",
         **render_tables(report),
         markdown.FILE: markdown.summary(report),
+        page.FILE: page.render_page(report),
         gate.FILE: dumps(gate.document(report), indent=2) + "\n",
     }
 

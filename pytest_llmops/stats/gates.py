@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -95,7 +96,10 @@ def judge_metric(
         slices=slices,
         on_inconclusive=experiment.gate.on_inconclusive,
         weak=worst.verdict == "PASS" and any(part.weak for part in parts),
+        file=threshold.file,
         line=threshold.line,
+        low=_finite(threshold.rule.low),
+        high=_finite(threshold.rule.high),
         score=measured.output if measured.scores else "",
         better=threshold.better,
     )
@@ -103,6 +107,10 @@ def judge_metric(
         weakest = slices[0]
         return replace(gate, value=weakest.score, n=weakest.n, interval=weakest.interval)
     return gate
+
+
+def _finite(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
 
 
 def _comparison(found: Contrast | str | None, threshold: Threshold, p_value: float | None) -> Comparison | None:

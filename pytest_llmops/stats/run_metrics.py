@@ -33,7 +33,7 @@ def run_metric(run: RunResult, metric: str, prices: Mapping[str, Price]) -> floa
     if uncounted := sum(row.uncounted for row in run.rows):
         raise NotCounted(f"the service did not report the tokens of {uncounted} LLM calls")
     if metric == "cost":
-        return math.fsum(_cost(row, prices) for row in run.rows)
+        return math.fsum(row_cost(row, prices) for row in run.rows)
     kind = metric.removesuffix("_tokens")
     return float(sum(getattr(row.tokens, kind) for row in run.rows))
 
@@ -47,7 +47,12 @@ def _latency(seconds: Sequence[float], which: str) -> float:
     return ordered[max(rank, 1) - 1]
 
 
-def _cost(row: Row, prices: Mapping[str, Price]) -> float:
+def row_cost(row: Row, prices: Mapping[str, Price]) -> float:
+    """Compute what the tokens of a row cost, in the currency of the prices.
+
+    Raises:
+        NotCounted: where a model has no price, or nobody knows which model used the tokens.
+    """
     if row.tokens.total and not row.usage:
         raise NotCounted(f"row {row.line_number} used {row.tokens.total} tokens of a model that is not known")
     total = 0.0

@@ -1,0 +1,60 @@
+// What reports/page/document.py wrote into the page. All text in it is text: it is only ever shown as such.
+//
+// Overview: { created, decision: {state, reasons, counts}, line, settings, versions, reuse: {text, oldest} | null,
+//   history: [{created, commit, name, gates: {"<experiment>::<item>": {value, verdict}}}], oldest first,
+//   experiments: [{ path, name, baseline: {path, created, commit} | null, cells: [Cell], gates: [Gate] }] }
+//
+// Cell: { id, flow, dataset, variant, isDefault, expected, rows, failed, error, partial, executions, llm, calls, misses,
+//   seconds, oldest, metrics: {evaluator: {metric: value}}, broken: {evaluator: error},
+//   latency | tokens | cost: {n, min, p5, q1, median, q3, p95, max, mean, sum} | null }  (of rows; seconds, tokens, money)
+//
+// Gate: fields of GateResult, with { name, evaluator, metric, cell, verdict, value, text (value with its unit), rule, low,
+//   high (bounds of the rule, or null), n, interval: {low, high, level, method} | null, margin, blocking, closes, weak,
+//   headline, reason, details, slices: [{column, value, score, n, interval}], score (output with the rows' scores, or ""),
+//   better: "higher" | "lower", comparison: {name, value, baseline, delta, n, p_value, adjusted_p, interval, direction,
+//   worse: [row names], better: [row names], added, removed, changed} | null, bound, recorded, file, line }
+//
+// Rows of an experiment: { datasets: {dataset: {rows: [{line, name, inputs}], columns: {column: [text by line]}}},
+//   runs: [{ cell, dataset, variant ("baseline" for the baseline's run), evaluators: [name],
+//     executions: [[ [line, output | null, error | null, seconds, tokens, reusedSince, [scores by evaluator]] ]] }] }
+//   with scores: [gold, output | null, error | null] | null where the evaluator has nothing on the row.
+
+const { html, render, useState, useEffect, useMemo, useRef } = htmPreact;
+
+const BASELINE = "baseline";
+
+const block = (id) => JSON.parse(document.getElementById(id).textContent);
+
+const report = block("llmops-overview");
+
+const parsed = new Map();
+
+/** Rows of an experiment, by its number. Parsed when they are first asked for: there may be many. */
+function rowsOf(number) {
+  if (!parsed.has(number)) parsed.set(number, block(`llmops-rows-${number}`));
+  return parsed.get(number);
+}
+
+/** Name of a row for people: its key if it has one. */
+const rowName = (row) => row.name || `row ${row.line}`;
+
+/** Names of all metrics of an experiment, in the order of its gates, then those that were only logged. */
+function metricsOf(experiment) {
+  const gated = experiment.gates.filter((gate) => gate.metric).map((gate) => gate.name);
+  const logged = experiment.cells.flatMap((cell) =>
+    Object.entries(cell.metrics).flatMap(([evaluator, metrics]) => Object.keys(metrics).map((name) => `${evaluator}.${name}`)));
+  return [...new Set([...gated, ...logged])];
+}
+
+/** The gate on a metric of a cell, if there is one. */
+const gateOf = (experiment, cell, metric) =>
+  experiment.gates.find((gate) => gate.cell === cell.id && gate.name === metric);
+
+/** Value of a metric of a cell: the gate's, else the number that was logged, else null. */
+function valueOf(experiment, cell, metric) {
+  const gate = gateOf(experiment, cell, metric);
+  if (gate) return gate.value;
+  const [evaluator, ...name] = metric.split(".");
+  const value = cell.metrics[evaluator]?.[name.join(".")];
+  return typeof value === "number" ? value : null;
+}
