@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 REQUIRED = "LLMOPS_TEST_BROWSER"
@@ -41,10 +41,14 @@ def page(browser: Browser) -> Iterator[Page]:
         else:
             route.continue_()
 
+    def dismiss(dialog: Dialog) -> None:
+        troubles.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     context.route("**/*", refuse)
     page = context.new_page()
     page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.on("dialog", dismiss)
     page.on("console", lambda said: troubles.append(f"console: {said.text}") if said.type == "error" else None)
     yield page
     context.close()
