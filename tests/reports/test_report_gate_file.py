@@ -18,9 +18,10 @@ from report_samples import (
     unsure_gate,
 )
 
+from pytest_llmops.records.decoding import from_json
 from pytest_llmops.records.encoding import dumps
 from pytest_llmops.records.estimates import SliceScore
-from pytest_llmops.reports.gate import document
+from pytest_llmops.reports.gate import GateFile, document, gate_file
 
 NOTHING_COMPARED = dict.fromkeys(
     ("interval", "margin", "baseline", "delta", "bound", "p_value", "adjusted_p", "compared")
@@ -127,3 +128,18 @@ def test_neither_rows_nor_slices_are_named(text: str) -> None:
         details=(text,),
     )
     assert document(report(gate)) == document(report(unsure_gate()))
+
+
+def test_what_is_written_can_be_read_back() -> None:
+    made = report(
+        run_gate(), unsure_gate(), metric_gate(verdict="FAIL", recorded=CREATED), cells=(reused(cell_result()),)
+    )
+    assert from_json(GateFile, document(made)) == gate_file(made)
+
+
+def test_closing_gates_and_what_else_closed_it() -> None:
+    obstacle = "evals/test_a.py::test_b: test failed"
+    made = report(run_gate(), metric_gate(verdict="FAIL", cell="##vso[x]"))
+    made = replace(made, decision=replace(made.decision, reasons=(*made.decision.reasons, obstacle)))
+    assert [line.item for line in gate_file(made).closing] == ["matcher.exact_match_rate[##vso[x]]"]
+    assert gate_file(made).obstacles == (obstacle,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def pytest_html_results_table_header(cells):
 
 def pytest_html_results_table_row(report, cells):
     cells[1] = name_cell(report.nodeid)
-    cells[2:2] = row_cells(report.gate)
+    cells[2:2] = row_cells(report.gate, "../a report")
 """
 
 
@@ -104,9 +105,9 @@ def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
 def test_no_hostile_string_reaches_the_page_as_markup(page: dict[str, Any]) -> None:
     for row in rows_of(page):
         for cell in row["resultsTableRow"]:
-            assert Fragment(cell).tags == {"td"}
+            assert Fragment(cell).tags <= {"td", "a"}
         for extra in row["extras"]:
-            assert Fragment(extra["content"]).tags <= {"p", "strong", "pre"}
+            assert Fragment(extra["content"]).tags <= {"p", "strong", "pre", "table", "tr", "th", "td"}
         assert Fragment(row["log"]).tags == set()
 
 
@@ -126,11 +127,32 @@ def test_cells_of_a_gate_and_of_another_test(page: dict[str, Any]) -> None:
 
 
 def test_details_of_a_gate(page: dict[str, Any]) -> None:
-    text = Fragment(rows_of(page)[0]["extras"][0]["content"]).text
-    assert text.endswith(
-        "p = 0.3438)<img src=x onerror=alert(1)><img src=x onerror=alert(1)>\n"
-        "slice <img src=x onerror=alert(1)>=<img src=x onerror=alert(1)>: 0.25 (n = 4)"
+    content = rows_of(page)[0]["extras"][0]["content"]
+    hostile = "<img src=x onerror=alert(1)>"
+    assert tables_of(content) == [
+        ["Value", "95 % CI", "Rule", "Baseline (delta)", "n"],
+        ["0.6", "0.45 to 0.74", hostile, "0.65 (-0.05, 95 % bound -0.1537)", "40"],
+        ["Slice", "Value", "95 % CI", "n"],
+        [f"{hostile}={hostile}", "0.25", "", "4"],
+    ]
+    assert Fragment(content.rpartition("<pre")[2]).text.endswith(hostile)
+    assert f"p = 0.3438){hostile}Value95 % CI" in Fragment(content).text
+
+
+def tables_of(content: str) -> list[list[str]]:
+    lines = content.split("<tr>")[1:]
+    return [[Fragment(f"<td>{cell}").text for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line)] for line in lines]
+
+
+def test_a_cell_links_to_its_place_in_the_report() -> None:
+    gate = metric_gate(cell="a b&c-d-e'f", name="m.f1 %")
+    assert row_cells(gate, "../x y")[0] == (
+        '<td class="col-cell" style="overflow-wrap: anywhere"><a href="../x%20y/index.html#cell='
+        'evals%2Fner%2Fexperiment.yaml%3A%3Aa%20b%26c-d-e%27f&amp;gate=m.f1%20%25">a b&amp;c-d-e&#x27;f</a></td>'
     )
+    assert row_cells(gate, "../x y")[1:] == row_cells(gate)[1:]
+    assert row_cells(None, "..") == row_cells(None)
+    assert "<a" not in row_cells(gate)[0]
 
 
 def test_header_cells() -> None:
@@ -168,10 +190,20 @@ def test_extra_html() -> None:
     assert extra_html(run_gate()) == (
         "<p><strong>PASS run[ner_extract-general-terse] (n = 2)</strong></p><p>2 rows ran, 1 failed</p>"
     )
-    assert extra_html(metric_gate(details=("row 1: <x>", "row 2"))).endswith(">row 1: &lt;x&gt;\nrow 2</pre>")
+    gate = metric_gate(details=("row 1: <x>", "row 2"))
+    assert tables_of(extra_html(gate)) == [["Value", "Rule", "n"], ["0.5", ">= 0.5", "1"]]
+    assert extra_html(gate).endswith(">row 1: &lt;x&gt;\nrow 2</pre>")
 
 
 def test_extra_html_says_the_age_of_what_a_verdict_rests_on() -> None:
-    assert extra_html(metric_gate(recorded=CREATED)).endswith(
-        "</strong></p><p>rests on reused rows, the oldest from 2026-09-01T10:00:00+00:00</p>"
-    )
+    note = "</strong></p><p>rests on reused rows, the oldest from 2026-09-01T10:00:00+00:00</p><table"
+    assert note in extra_html(metric_gate(recorded=CREATED))
+
+
+def test_long_details_are_cut_and_say_so() -> None:
+    gate = metric_gate(reason="r" * 1_000_000, details=("d" * 1_000_000, "line\n" * 250))
+    text = extra_html(gate)
+    assert len(text) < 10_000
+    assert f"<p>{'r' * 2000}…</p>" in text
+    assert f">{'d' * 2000}…\nline\nline\n" in text
+    assert text.endswith("line\nand 52 more lines</pre>")

@@ -47,6 +47,7 @@ def test_visible(text: str, shown: str) -> None:
         ("#\u200d#vso[x]", "# \u200d#vso[x]"),
         ("##v\u0301so[x]", "# #v\u0301so[x]"),
         ("## A heading", "## A heading"),
+        ("#\n#[x]", "#\n#[x]"),
         ("issue #12 [link]", "issue #12 [link]"),
     ],
 )

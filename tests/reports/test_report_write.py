@@ -28,7 +28,9 @@ def test_files_in_the_order_in_which_they_are_written(tmp_path: Path) -> None:
         "ner_result.html",
         "ner_metrics.csv",
         "ner_metrics.html",
+        "failures/ner_extract-general-terse-52bd1b8a-22898ebd.txt",
         "summary.md",
+        "index.html",
         "gate.json",
     ]
     assert sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*")) == sorted(files)
