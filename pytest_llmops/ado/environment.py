@@ -14,12 +14,14 @@ class Pipeline:
     """One run of a pipeline, as one of its jobs sees it. Text is empty where the agent does not say.
 
     ``slice`` is this job's part of the work, such as (2, 5), None where the job is not one of several. ``commit`` is
-    what was checked out, on a pull request the merge; ``source_commit`` is the pull request's own. ``token`` is there
-    only where a step maps ``SYSTEM_ACCESSTOKEN``.
+    what was checked out, on a pull request the merge; ``source_commit`` is the pull request's own. ``definition`` is
+    the number of the pipeline, its name where no number is known. ``host`` is ``build`` but in classic releases.
+    ``token`` is there only where a step maps ``SYSTEM_ACCESSTOKEN``.
     """
 
     build: str = ""
     number: str = ""
+    host: str = ""
     definition: str = ""
     reason: str = ""
     commit: str = ""
@@ -46,6 +48,11 @@ def is_agent(environ: Mapping[str, str]) -> bool:
     return environ.get("TF_BUILD", "").lower() == "true"
 
 
+def is_on(setting: bool | None, environ: Mapping[str, str]) -> bool:
+    """Tell whether to write for Azure DevOps: as the setting says, else wherever an agent is."""
+    return is_agent(environ) if setting is None else setting
+
+
 def read_pipeline(environ: Mapping[str, str]) -> Pipeline:
     """Read what the agent says. A variable that no pipeline has set arrives as its own macro, and counts as not set."""
 
@@ -56,7 +63,8 @@ def read_pipeline(environ: Mapping[str, str]) -> Pipeline:
     return Pipeline(
         build=text("BUILD_BUILDID"),
         number=text("BUILD_BUILDNUMBER"),
-        definition=text("BUILD_DEFINITIONNAME"),
+        host=text("SYSTEM_HOSTTYPE"),
+        definition=text("SYSTEM_DEFINITIONID") or text("BUILD_DEFINITIONNAME"),
         reason=text("BUILD_REASON"),
         commit=text("BUILD_SOURCEVERSION"),
         source_commit=text("SYSTEM_PULLREQUEST_SOURCECOMMITID"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_llmops.reports.text import neutralise
+from pytest_llmops.reports.text import encodable, neutralise
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -22,12 +22,12 @@ class Terminated(KeyboardInterrupt):
 
 def show(lines: Iterable[str]) -> None:
     """Write lines to standard output, made safe to print."""
-    sys.stdout.writelines(f"{neutralise(line)}\n" for line in lines)
+    sys.stdout.writelines(f"{encodable(neutralise(line), sys.stdout.encoding)}\n" for line in lines)
 
 
 def complain(text: str) -> None:
     """Write to standard error what went wrong. It may quote files, so it is made safe to print."""
-    sys.stderr.write(f"{neutralise(text)}\n")
+    sys.stderr.write(f"{encodable(neutralise(text), sys.stderr.encoding)}\n")
 
 
 @contextmanager

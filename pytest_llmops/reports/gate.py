@@ -7,10 +7,13 @@ numbers of each gate and a headline made from them; causes in words are in summa
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pytest_llmops.records.encoding import to_json
-from pytest_llmops.records.gate import GateResult
+from pytest_llmops.records.estimates import Interval
+from pytest_llmops.records.gate import GateResult, Verdict
 from pytest_llmops.records.report import BUILD, COMMIT, Report
 from pytest_llmops.reports.ages import iso_time, reuse_of
 from pytest_llmops.reports.results import ordered
@@ -23,47 +26,121 @@ _PLACE = re.compile(r"^([^:\n]+:\d+: [^:\n]+:) .*", re.DOTALL)
 """Where a mistake is in the configuration. What it is may quote the data."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One gate. ``reason`` is its headline; ``baseline`` to ``compared`` are None without a comparison."""
+
+    experiment: str
+    item: str
+    verdict: Verdict
+    value: float | None
+    rule: str
+    n: int | None
+    interval: Interval | None
+    weak: bool
+    margin: float | None
+    baseline: float | None
+    delta: float | None
+    bound: float | None
+    p_value: float | None
+    adjusted_p: float | None
+    compared: int | None
+    blocking: bool
+    closes: bool
+    reason: str
+    recorded: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What was reused: how many rows of how many, and the time of the oldest, ISO 8601."""
+
+    oldest: str
+    rows: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateFile:
+    """All that the file says. No key is optional: a file that lacks one is not whole."""
+
+    schema_version: int
+    created: str
+    commit: str | None
+    build: str | None
+    shard: str | None
+    state: Literal["open", "closed"]
+    reasons: tuple[str, ...]
+    counts: Mapping[str, int]
+    settings: Mapping[str, str]
+    recorded: Recorded | None
+    gates: tuple[Line, ...]
+
+    @property
+    def closing(self) -> tuple[Line, ...]:
+        """Gates that close it."""
+        return tuple(line for line in self.gates if line.closes)
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What closed it beside its gates."""
+        verdicts = {_said(line.verdict, line.item) for line in self.gates}
+        return tuple(reason for reason in self.reasons if reason not in verdicts)
+
+
 def document(report: Report) -> dict[str, Any]:
     """Turn the decision of a report into JSON values."""
-    report = ordered(report)
-    reuse = reuse_of(report)
-    values = {
-        "schema_version": SCHEMA_VERSION,
-        "created": report.created,
-        "commit": report.versions.get(COMMIT),
-        "build": report.versions.get(BUILD),
-        "shard": report.shard and f"{report.shard.index}/{report.shard.count}",
-        "state": report.decision.state,
-        "reasons": [one_line(_PLACE.sub(r"\1 (see summary.md)", reason), 400) for reason in report.decision.reasons],
-        "counts": dict(sorted(report.decision.counts.items())),
-        "settings": {name: report.settings[name] for name in LIMITS if name in report.settings},
-        "recorded": reuse and {"oldest": iso_time(reuse.oldest), "rows": reuse.rows, "of": reuse.of},
-        "gates": [_line(gate) for gate in report.gates],
-    }
-    encoded: dict[str, Any] = to_json(values)
+    encoded: dict[str, Any] = to_json(gate_file(report))
     return encoded
 
 
-def _line(gate: GateResult) -> dict[str, Any]:
+def gate_file(report: Report) -> GateFile:
+    """Take from a report what the file says."""
+    report = ordered(report)
+    reuse = reuse_of(report)
+    return GateFile(
+        schema_version=SCHEMA_VERSION,
+        created=report.created,
+        commit=report.versions.get(COMMIT),
+        build=report.versions.get(BUILD),
+        shard=str(report.shard) if report.shard else None,
+        state=report.decision.state,
+        reasons=tuple(_reason(reason) for reason in report.decision.reasons),
+        counts=dict(sorted(report.decision.counts.items())),
+        settings={name: report.settings[name] for name in LIMITS if name in report.settings},
+        recorded=Recorded(oldest=iso_time(reuse.oldest), rows=reuse.rows, of=reuse.of) if reuse else None,
+        gates=tuple(map(_line, report.gates)),
+    )
+
+
+def _reason(text: str) -> str:
+    return one_line(_PLACE.sub(r"\1 (see summary.md)", text), 400)
+
+
+def _said(verdict: Verdict, item: str) -> str:
+    return _reason(f"{verdict} {item}")
+
+
+def _line(gate: GateResult) -> Line:
     comparison = gate.comparison
-    return {
-        "experiment": gate.experiment,
-        "item": gate.item,
-        "verdict": gate.verdict,
-        "value": gate.value,
-        "rule": gate.rule,
-        "n": gate.n,
-        "interval": gate.interval,
-        "weak": gate.weak,
-        "margin": gate.margin,
-        "baseline": comparison and comparison.baseline,
-        "delta": comparison and comparison.delta,
-        "bound": comparison and comparison.bound,
-        "p_value": comparison and comparison.p_value,
-        "adjusted_p": comparison and comparison.adjusted_p,
-        "compared": comparison and comparison.n,
-        "blocking": gate.blocking,
-        "closes": gate.closes_gate(),
-        "reason": headline(gate),
-        "recorded": iso_time(gate.recorded) or None,
-    }
+    return Line(
+        experiment=gate.experiment,
+        item=gate.item,
+        verdict=gate.verdict,
+        value=gate.value,
+        rule=gate.rule,
+        n=gate.n,
+        interval=gate.interval,
+        weak=gate.weak,
+        margin=gate.margin,
+        baseline=comparison.baseline if comparison else None,
+        delta=comparison.delta if comparison else None,
+        bound=comparison.bound if comparison else None,
+        p_value=comparison.p_value if comparison else None,
+        adjusted_p=comparison.adjusted_p if comparison else None,
+        compared=comparison.n if comparison else None,
+        blocking=gate.blocking,
+        closes=gate.closes_gate(),
+        reason=headline(gate),
+        recorded=iso_time(gate.recorded) or None,
+    )

@@ -36,11 +36,14 @@ _ADVICE = (
 def summary(report: Report) -> str:
     """Render the summary: the decision and why, then each experiment with its verdicts, failures and failed rows."""
     state, _, why = decision_line(report).removeprefix("gate: ").partition(": ")
+    return "\n\n".join((f"# Gate {state}", *([f"**{markdown_cell(why)}**"] if why else []), details(report)))
+
+
+def details(report: Report) -> str:
+    """Render the summary without its headline."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(report.decision.counts.items()))
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items() if name in LIMITS)
-    blocks = [f"# Gate {state}"]
-    blocks += [f"**{markdown_cell(why)}**"] if why else []
-    blocks += [_list(markdown_cell(reason, _LONG) for reason in report.decision.reasons)]
+    blocks = [_list(markdown_cell(reason, _LONG) for reason in report.decision.reasons)]
     blocks += [
         f"{len(report.gates)} gate{'s' * (len(report.gates) != 1)}" + (f": {markdown_cell(counts)}" if counts else "")
     ]

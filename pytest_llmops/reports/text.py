@@ -15,9 +15,14 @@ _INVISIBLE = re.compile(
     r"\U000e0000-\U000e007f\ud800-\udfff]"
 )
 # The agent searches for "##vso[" with .NET's culture-sensitive IndexOf, which skips characters that have no weight:
-# anything that is not printable ASCII may stand in between.
-_SKIPPED = r"[^\x20-\x7e]*"
-_COMMAND = re.compile(rf"#(?={_SKIPPED}#{_SKIPPED}(?:v{_SKIPPED}s{_SKIPPED}o{_SKIPPED})?\[)")
+# anything that is not printable ASCII may stand in between, but for the end of the line.
+_SKIPPED = r"[^\x20-\x7e\r\n]*"
+COMMAND = re.compile(rf"#(?={_SKIPPED}#{_SKIPPED}(?:v{_SKIPPED}s{_SKIPPED}o{_SKIPPED})?\[)")
+"""The first character of a logging command."""
+COMMAND_BEGUN = re.compile(
+    rf"#{_SKIPPED}(?:#{_SKIPPED}(?:v{_SKIPPED}(?:s{_SKIPPED}(?:o{_SKIPPED})?)?)?)?\Z",
+)
+"""The end of a text that what is written next may make a logging command of."""
 _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 # A backslash becomes an entity, so the backslashes put in here are the only ones.
@@ -34,9 +39,20 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
+def defuse(text: str) -> str:
+    """Break up each logging command that an Azure DevOps agent would run, and leave all else as it is."""
+    return COMMAND.sub("# ", text)
+
+
 def neutralise(text: str) -> str:
     """Make text safe to print: characters visible, and no logging command that an Azure DevOps agent would run."""
-    return _COMMAND.sub("# ", visible(text))
+    return defuse(visible(text))
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """Put escapes in place of characters that a stream's encoding lacks: an old code page is no reason to fail."""
+    encoding = encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str, limit: int = 200) -> str:

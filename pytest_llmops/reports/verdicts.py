@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
 from pytest_llmops.records.experiment import RUN, RUN_DURATIONS
-from pytest_llmops.records.gate import GateResult
+from pytest_llmops.records.gate import GateResult, Verdict
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports.text import one_line
 
@@ -86,14 +86,19 @@ def decision_line(report: Report) -> str:
     if decision.state == "open":
         return "gate: open"
     if closing:
-        unsure = sum(gate.verdict == "INCONCLUSIVE" for gate in closing)
-        of, failed = f"of {len(report.gates)} gates", len(closing) - unsure
-        if not failed:
-            return f"gate: closed: {unsure} {of} inconclusive"
-        return f"gate: closed: {failed} {of} failed" + f", {unsure} inconclusive" * (unsure > 0)
+        return f"gate: closed: {closed_by([gate.verdict for gate in closing], len(report.gates))}"
     first, *others = decision.reasons or ("no reason was given",)
     more = f" (and {len(others)} more)" if others else ""
     return f"gate: closed: {one_line(first, _SHORT)}{more}"
+
+
+def closed_by(verdicts: Sequence[Verdict], gates: int) -> str:
+    """Say how many of all gates closed the gate; ``verdicts`` are those that did."""
+    unsure = verdicts.count("INCONCLUSIVE")
+    failed = len(verdicts) - unsure
+    if not failed:
+        return f"{unsure} of {gates} gates inconclusive"
+    return f"{failed} of {gates} gates failed" + f", {unsure} inconclusive" * (unsure > 0)
 
 
 def is_weaker(gate: GateResult) -> bool:
