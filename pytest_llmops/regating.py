@@ -17,7 +17,7 @@ from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, cell_key
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunRequest, RunResult
-from pytest_llmops.stats.gates import decide
+from pytest_llmops.stats.gates import NOTHING, decide, obstacles_of
 from pytest_llmops.thresholds import described, with_rules
 from pytest_llmops.versions import Versions, with_reads
 
@@ -44,8 +44,10 @@ def regate(
 
     Raises:
         ConfigurationError: where an experiment can't be planned.
-        LLMOpsError: where the report's settings can't be read.
+        LLMOpsError: where the report's settings can't be read, or it is that of a shard, a part of the whole.
     """
+    if report.shard is not None:
+        raise LLMOpsError(f"these are the results of shard {report.shard} alone; make them whole with: llmops merge")
     options = _options(report.settings)
     cells: list[CellResult] = []
     gates: list[GateResult] = []
@@ -217,11 +219,8 @@ def _failed(item: EvaluationPlan, problem: str) -> Evaluation:
 
 def _obstacles(report: Report, experiments: Mapping[str, Experiment]) -> Iterator[str]:
     """Yield what closed the gate beside verdicts, without what is answered by deciding on all items of a file again."""
-    verdicts = {f"{gate.verdict} {gate.item}" for gate in report.gates}
-    answered = (*(f"{path}: " for path in experiments), "nothing was evaluated")
-    yield from (
-        reason for reason in report.decision.reasons if reason not in verdicts and not reason.startswith(answered)
-    )
+    answered = (*(f"{path}: " for path in experiments), NOTHING)
+    yield from (reason for reason in obstacles_of(report) if not reason.startswith(answered))
 
 
 def _options(settings: Mapping[str, str]) -> Options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_llmops.baselines.commits import commit_of
 from pytest_llmops.baselines.reading import Baselines, find_cell, read_baseline, read_results, shown
 from pytest_llmops.baselines.saving import FORCED, default_output, save
+from pytest_llmops.baselines.sources import page_sources
 
 __all__ = [
     "FORCED",
@@ -12,6 +13,7 @@ __all__ = [
     "commit_of",
     "default_output",
     "find_cell",
+    "page_sources",
     "read_baseline",
     "read_results",
     "save",

@@ -24,7 +24,7 @@ from pytest_llmops.regating import REGATED, THRESHOLDS, outdated, regate
 from pytest_llmops.reports import results
 from pytest_llmops.reports.verdicts import headline
 from pytest_llmops.reports.write import replace_file
-from pytest_llmops.stats.gates import decide
+from pytest_llmops.stats.gates import decide, obstacles_of
 from pytest_llmops.stats.joining import SAVE_COMMAND
 
 _SETTINGS = ("env", "llm", "max-rows", "variants", "repeat", THRESHOLDS, REGATED)
@@ -57,6 +57,7 @@ def save(report: Report, path: str, experiment: Experiment, output: Path, *, for
             experiment; where the file can't be written, or holds something else.
     """
     _check_target(output)
+    report = replace(report, baselines={}, shard=None)  # the settings tell of a shard
     cells = [result for result in report.cells if result.cell.experiment == path]
     if not cells:
         raise LLMOpsError(f"{path}: the session has no results of it; run pytest on it")
@@ -111,11 +112,8 @@ def _good_enough(report: Report, path: str, experiment: Experiment) -> set[str]:
 
 def _obstacles(report: Report, path: str) -> Iterator[str]:
     """Yield what closed the session's gate beside verdicts, apart from what is about other experiments."""
-    verdicts = {f"{gate.verdict} {gate.item}" for gate in report.gates}
     others = tuple(f"{other}:" for other in report.experiments if other != path)
-    for reason in report.decision.reasons:
-        if reason not in verdicts and not reason.startswith(others):
-            yield reason
+    yield from (reason for reason in obstacles_of(report) if not reason.startswith(others))
 
 
 def _bare(gate: GateResult) -> GateResult:

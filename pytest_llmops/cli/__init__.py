@@ -9,11 +9,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from pytest_llmops import __version__
-from pytest_llmops.cli import baseline, compare, ledger, mutate, noise, regate, schema
+from pytest_llmops.cli import (
+    baseline,
+    compare,
+    gate,
+    ledger,
+    merge,
+    mutate,
+    noise,
+    pr_comment,
+    regate,
+    report,
+    schema,
+    view,
+)
 from pytest_llmops.cli.base import Terminated, complain, terminable
 from pytest_llmops.errors import LLMOpsError
 
-_COMMANDS = (schema, ledger, baseline, compare, regate, noise, mutate)
+_COMMANDS = (schema, ledger, baseline, compare, regate, noise, mutate, gate, pr_comment, merge, report, view)
 _USAGE, _INTERRUPTED, _UNREAD, _TERMINATED = 4, 130, 141, 143
 _CODES = """\
 exit codes:

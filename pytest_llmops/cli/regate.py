@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import complain, show
 from pytest_llmops.cli.baseline import add_results, load_recorded, recorded_path
 from pytest_llmops.errors import LLMOpsError
 
@@ -40,7 +40,7 @@ def add_parser(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pytest_llmops.baselines import Baselines, read_baseline, read_results
+    from pytest_llmops.baselines import Baselines, page_sources, read_baseline, read_results
     from pytest_llmops.regating import regate, undecided
     from pytest_llmops.reports.console import failure_text, summary_lines
     from pytest_llmops.reports.write import remove_decision, write_reports
@@ -59,8 +59,12 @@ def _run(options: argparse.Namespace) -> int:
     thresholds = [_threshold(text, experiments.values()) for text in options.threshold]
     again = regate(report, experiments, thresholds=thresholds, baselines=Baselines().finder)
     chosen = {"baseline": options.baseline} if options.baseline else {}
-    again = replace(again, settings={**again.settings, **chosen, "report-dir": folder.as_posix()})
-    write_reports(again, folder, _REPORT_DIR)
+    settings = {**again.settings, **chosen, "report-dir": folder.as_posix()}
+    again = replace(again, settings=settings, baselines=_compared_with(report, experiments))
+    sources = page_sources(again, Path.cwd())
+    write_reports(again, folder, _REPORT_DIR, sources)
+    for trouble in sources.troubles:
+        complain(trouble)
     show(_overridden(again))
     show(f"{key}: no longer planned, not decided on" for key in undecided(again))
     for gate in again.gates:
@@ -69,6 +73,17 @@ def _run(options: argparse.Namespace) -> int:
     show(summary_lines(again))
     show([f"0 LLM calls: decided on the results of {report.created}"])
     return 0 if again.decision.state == "open" else 1
+
+
+def _compared_with(report: Report, experiments: Mapping[str, Experiment]) -> dict[str, str]:
+    """Name what each experiment is compared with now; what nothing was decided on again stays as it was."""
+    from pytest_llmops.baselines import Baselines
+
+    sources = ((path, Baselines().source(experiment)) for path, experiment in experiments.items())
+    return {
+        **{path: source for path, source in report.baselines.items() if path not in experiments},
+        **{path: recorded_path(str(source)) for path, source in sources if source is not None},
+    }
 
 
 def _overridden(report: Report) -> Iterator[str]:

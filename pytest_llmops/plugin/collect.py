@@ -30,7 +30,9 @@ class ExperimentFile(pytest.File):
         self.config.stash[RUNTIME].note_collected(self.path)
         for plan in plans:
             for name, demand in zip(plan.items, plan.demands, strict=True):
-                yield GateItem.from_parent(self, name=name, plan=plan, demand=demand)
+                # As text, which pytest reads as --lf reads it from its cache: what is in brackets is a parameter.
+                nodeid = f"{self.nodeid}::{name}"
+                yield GateItem.from_parent(self, name=name, nodeid=nodeid, plan=plan, demand=demand)
 
 
 class GateItem(pytest.Item):

@@ -27,12 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     import os
 
+    from pytest_llmops.ado.environment import is_on
     from pytest_llmops.plugin.results import Results
     from pytest_llmops.plugin.runtime import Runtime
     from pytest_llmops.plugin.settings import read_settings
+    from pytest_llmops.plugin.slicing import with_slice
 
     config.addinivalue_line("markers", "llmops(experiment): run the test once for each cell of an experiment.yaml")
-    settings = read_settings(config, os.environ)
+    settings = with_slice(read_settings(config, os.environ), os.environ)
     if settings["plan"]:
         from pytest_llmops.plugin.planning import Planner
 
@@ -42,7 +44,20 @@ def pytest_configure(config: pytest.Config) -> None:
         runtime = Runtime(config, settings)
     config.stash[RUNTIME] = runtime
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Results(config, runtime), "llmops-results")
+        results = Results(config, runtime)
+        config.pluginmanager.register(results, "llmops-results")
+        if config.getoption("xmlpath", None):
+            from pytest_llmops.plugin.junit import JUnitFile
+
+            config.pluginmanager.register(JUnitFile(config, results), "llmops-junit")
+        if config.getoption("htmlpath", None):
+            from pytest_llmops.plugin.html import HtmlPage
+
+            config.pluginmanager.register(HtmlPage(config, results), "llmops-html")
+        if is_on(settings["ado"], os.environ):
+            from pytest_llmops.plugin.pipelines import Pipelines
+
+            config.pluginmanager.register(Pipelines(config, results), "llmops-pipelines")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -86,9 +101,12 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, Any, Any]:
     config.stash[RUNTIME].note_marked(items)
+    result = yield
+    config.stash[RUNTIME].select(items)
+    return result
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -102,7 +120,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
         runtime = session.config.stash[RUNTIME]
-        session.config.workeroutput["llmops_planned"] = runtime.planned()
+        session.config.workeroutput["llmops_planned"] = runtime.planned_here()
+        session.config.workeroutput["llmops_whole"] = runtime.planned()
+        session.config.workeroutput["llmops_compared_with"] = runtime.compared_with()
+        session.config.workeroutput["llmops_idle"] = runtime.idle
         session.config.workeroutput["llmops_marked"] = runtime.marked
         session.config.workeroutput["llmops_unmatched_thresholds"] = runtime.unmatched_thresholds()
         session.config.workeroutput["llmops_troubles"] = runtime.troubles()
@@ -133,28 +154,3 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["llmops_session"] = runtime.name
     node.workerinput["llmops_llm_limit"] = runtime.llm_limit()
     node.workerinput["llmops_begun"] = runtime.begun
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_table_header(cells: list[str]) -> None:
-    from pytest_llmops.reports.pytest_html import header_cells
-
-    cells[2:2] = header_cells()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:
-    from pytest_llmops.plugin.results import gate_of
-    from pytest_llmops.reports.pytest_html import name_cell, row_cells
-
-    cells[1] = name_cell(report.nodeid)
-    cells[2:2] = row_cells(gate_of(report))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_html_results_table_html(report: Any, data: list[str]) -> None:
-    from pytest_llmops.plugin.results import gate_of
-    from pytest_llmops.reports.pytest_html import extra_html
-
-    if (gate := gate_of(report)) is not None:
-        data[:] = [extra_html(gate)]

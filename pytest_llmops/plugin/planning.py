@@ -40,12 +40,13 @@ class Planner(Runtime):
             return None
         plans = {plan.key: plan for item in session.items if (plan := plan_of(item)) is not None}
         runs = [run for plan in plans.values() for run in self._planned_runs(plan)]
-        gates = [gate for plan in plans.values() for gate in self._planned_gates(plan, list(plans.values()))]
-        lines = plan_lines(runs, gates) if plans else []
+        gates = [gate for plan in plans.values() for gate in self._planned_gates(plan)]
+        nothing = "this shard has nothing to do" if self.idle else "no experiment was selected"
+        lines = plan_lines(runs, gates) if plans else [nothing]
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.section("llmops plan")
-            for line in (*self.troubles(), *(lines or ["no experiment was selected"])):
+            for line in (*self.troubles(), *lines):
                 reporter.write_line(line)
         return True
 
@@ -55,7 +56,7 @@ class Planner(Runtime):
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         """Start nothing, and leave the decision of an earlier session alone."""
 
-    def _planned_gates(self, plan: CellPlan, plans: Sequence[CellPlan]) -> Iterator[PlannedGate]:
+    def _planned_gates(self, plan: CellPlan) -> Iterator[PlannedGate]:
         from pytest_llmops.stats.foresight import foresee
         from pytest_llmops.stats.measuring import measure
 
@@ -71,7 +72,7 @@ class Planner(Runtime):
                     foresight=foresight,
                     value=value,
                     fails_already=value is not None and not threshold.rule.accepts(value),
-                    blocking=threshold.severity == "fail" and _may_block(plan, plans),
+                    blocking=threshold.severity == "fail" and _may_block(plan, self.plans(plan.experiment.file)),
                 )
 
     def _known(self, plan: CellPlan) -> CellResult | None:
@@ -123,11 +124,11 @@ class Planner(Runtime):
 
 
 def _may_block(plan: CellPlan, plans: Sequence[CellPlan]) -> bool:
-    """Tell whether the variant of a cell has to pass; which one is the best is not known before."""
+    """Tell whether the variant of a cell, one of ``plans``, has to pass; which one is best is not known before."""
     from pytest_llmops.stats.gates import required_variants
 
     require = plan.experiment.gate.require
     if require == "best":
         return True
-    variants = [other.cell.variant for other in plans if other.cell.experiment == plan.cell.experiment]
+    variants = [other.cell.variant for other in plans]
     return plan.cell.variant.id in required_variants(require, variants, lambda _: ())

@@ -6,7 +6,7 @@ Under xdist this is the controller, which collects and runs nothing itself: all 
 from __future__ import annotations
 
 import json
-from collections import Counter
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,14 @@ import pytest
 if TYPE_CHECKING:
     from pytest_llmops.plugin.runtime import Runtime
     from pytest_llmops.records.gate import CellResult, GateResult
-    from pytest_llmops.records.report import Report
+    from pytest_llmops.records.report import Report, Shard
 
 GATE = "llmops_gate"
 CONFIGURATION_ERROR = "llmops_configuration_error"
 PLANNED = "llmops_planned"
+WHOLE = "llmops_whole"
+COMPARED_WITH = "llmops_compared_with"
+IDLE = "llmops_idle"
 MARKED = "llmops_marked"
 UNMATCHED = "llmops_unmatched_thresholds"
 TROUBLES = "llmops_troubles"
@@ -64,6 +67,9 @@ class Results:
         self._runtime = runtime
         self._gates: dict[str, GateResult] = {}
         self._planned: dict[str, list[str]] = {}
+        self._whole: dict[str, list[str]] = {}
+        self._compared_with: dict[str, str] = {}
+        self._idle = False
         self._obstacles: list[str] = []
         self._marked: set[str] = set()
         self._answered: set[str] = set()
@@ -73,6 +79,8 @@ class Results:
         self._troubles: dict[str, None] = {}
         self.report: Report | None = None
         """What the session found out, once it has ended."""
+        self.written: list[Path] = []
+        """Files of its reports; none if they could not be written."""
 
     def refuse_thresholds(self, names: list[str]) -> str:
         """Note that thresholds of the command line belong to no experiment, and return the message that says so."""
@@ -105,6 +113,9 @@ class Results:
     def pytest_testnodedown(self, node: Any) -> None:
         output = getattr(node, "workeroutput", None) or {}
         self._planned |= output.get(PLANNED, {})
+        self._whole |= output.get(WHOLE, {})
+        self._compared_with |= output.get(COMPARED_WITH, {})
+        self._idle |= output.get(IDLE, False)
         self._marked.update(output.get(MARKED, []))
         self.refuse_thresholds(output.get(UNMATCHED, []))
         self._troubles |= dict.fromkeys(output.get(TROUBLES, []))
@@ -112,14 +123,18 @@ class Results:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
         self._runtime.stop()
-        self._planned |= self._runtime.planned()
+        self._planned |= self._runtime.planned_here()
+        self._whole |= self._runtime.planned()
+        self._idle |= self._runtime.idle
         self._marked.update(self._runtime.marked)
         self._troubles |= dict.fromkeys(self._runtime.troubles())
         if self._configuration_errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        elif self._idle and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = exitstatus = pytest.ExitCode.OK
         if self._config.option.collectonly or self._runtime.settings["plan"]:
             return (yield)
-        if self._planned or self._gates or self._configuration_errors:
+        if self._whole or self._gates or self._configuration_errors:
             self._finish(session, exitstatus)
         elif exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._remove_decision()
@@ -134,14 +149,19 @@ class Results:
             terminalreporter.write_line(line)
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+        from pytest_llmops.baselines import page_sources
         from pytest_llmops.errors import LLMOpsError
         from pytest_llmops.reports.console import inconclusive_lines, summary_lines
-        from pytest_llmops.reports.write import write_reports
+        from pytest_llmops.reports.write import remove_decision, write_reports
 
         self.report = report = self._make_report(exitstatus)
         try:
-            write_reports(report, self._folder())
-            self._lines = [*self._troubles, *summary_lines(report)]
+            remove_decision(self._folder())
+            sources = page_sources(report, self._config.rootpath)
+            self.written = write_reports(report, self._folder(), sources=sources)
+            self._lines = [*self._troubles, *sources.troubles, *summary_lines(report)]
+            if report.shard is not None:
+                self._lines.append(f"this is shard {report.shard} alone: llmops merge makes the gate of the whole")
             self._inconclusive = inconclusive_lines(report)
         except LLMOpsError as error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -168,19 +188,55 @@ class Results:
 
         gates = self._gates_in_order()
         cells = self._cells(gates)
+        experiments = {result.cell.experiment: result.cell.use_case for result in cells}
+        compared_with = self._compared_with | self._runtime.compared_with()
         return Report(
-            experiments={result.cell.experiment: result.cell.use_case for result in cells},
+            experiments=experiments,
             cells=cells,
             gates=gates,
             decision=decide(gates, self._all_obstacles(exitstatus)),
             settings=self._runtime.settings.described(),
-            versions=_versions(self._config.rootpath),
+            versions=self._versions(),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            baselines={path: source for path, source in compared_with.items() if path in experiments},
+            shard=self._shard(),
         )
+
+    def _shard(self) -> Shard | None:
+        from pytest_llmops.plugin.slicing import pipeline_of
+        from pytest_llmops.records.report import Shard
+
+        settings = self._runtime.settings
+        if settings["shard"] is None:
+            return None
+        index, count = settings["shard"]
+        return Shard(
+            index=index,
+            count=count,
+            planned={path: tuple(items) for path, items in sorted(self._whole.items())},
+            own={path: tuple(items) for path, items in sorted(self._planned.items())},
+            attempt=pipeline_of(settings, os.environ).attempt,
+        )
+
+    def _versions(self) -> dict[str, str]:
+        from contextlib import suppress
+        from importlib.metadata import PackageNotFoundError, version
+
+        from pytest_llmops.baselines import commit_of
+        from pytest_llmops.plugin.slicing import pipeline_of
+        from pytest_llmops.records.report import BUILD
+
+        versions = commit_of(self._config.rootpath)
+        if build := pipeline_of(self._runtime.settings, os.environ).build:
+            versions[BUILD] = build
+        for package in _PACKAGES:
+            with suppress(PackageNotFoundError):
+                versions[package] = version(package)
+        return versions
 
     def _gates_in_order(self) -> tuple[GateResult, ...]:
         """Sort verdicts as their items were collected, whichever worker was first."""
-        places = {(path, item): place for path, items in self._planned.items() for place, item in enumerate(items)}
+        places = {(path, item): place for path, items in self._whole.items() for place, item in enumerate(items)}
         return tuple(
             sorted(
                 self._gates.values(),
@@ -197,29 +253,15 @@ class Results:
 
     def _all_obstacles(self, exitstatus: int) -> list[str]:
         """List what stands in the way of an open gate, apart from verdicts."""
+        from pytest_llmops.sharding import idle_reason
+        from pytest_llmops.stats.gates import incomplete
+
         obstacles = [*self._configuration_errors, *self._obstacles]
-        decided = Counter(gate.experiment for gate in self._gates.values())
-        for experiment, planned in sorted(self._planned.items()):
-            if not planned:
-                obstacles.append(f"{experiment}: no variant was selected")
-            elif decided[experiment] < len(planned):
-                obstacles.append(f"{experiment}: only {decided[experiment]} of {len(planned)} items were decided")
-        obstacles += [f"{experiment}: what it planned is not known" for experiment in decided.keys() - self._planned]
+        obstacles += incomplete(self._planned, self._gates.values())
         if silent := self._marked - self._answered:
             obstacles.append(f"{len(silent)} of {len(self._marked)} tests marked llmops neither passed nor failed")
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
             obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
+        if not obstacles and not self._planned and (shard := self._shard()) is not None:
+            obstacles.append(idle_reason(shard))
         return obstacles
-
-
-def _versions(root: Path) -> dict[str, str]:
-    from contextlib import suppress
-    from importlib.metadata import PackageNotFoundError, version
-
-    from pytest_llmops.baselines import commit_of
-
-    versions = commit_of(root)
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    return versions

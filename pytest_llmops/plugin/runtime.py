@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,8 @@ class Runtime:
         self._ledger: Ledger | None = None
         self._limit: LimitServer | None = None
         self._collected: set[Path] = set()
+        self.idle = False
+        """Whether all that was selected belongs to other shards."""
         self.marked: list[str] = []
         self.begun: float = self._worker_input().get("llmops_begun", time.time())
 
@@ -88,13 +90,56 @@ class Runtime:
             self._name(path): [item for plan in self._plans[path] for item in plan.items] for path in self._collected
         }
 
+    def planned_here(self) -> dict[str, list[str]]:
+        """List likewise the items of this session's shard, without the experiments that have none in it."""
+        here = self._cells_here()
+        found = {}
+        for path in self._collected:
+            plans = [plan for plan in self._plans[path] if plan.key in here]
+            if plans or not self._plans[path]:
+                found[self._name(path)] = [item for plan in plans for item in plan.items]
+        return found
+
+    def compared_with(self) -> dict[str, str]:
+        """Name the files and folders that experiments are compared with, by the path of the experiment file."""
+        experiments = {path: plan.experiment for path in self._collected for plan in self._plans[path][:1]}
+        sources = ((path, self._baselines().source(experiment)) for path, experiment in experiments.items())
+        return {self._name(path): self._name(source) for path, source in sources if source is not None}
+
     def note_collected(self, path: Path) -> None:
         """Note that an experiment file was collected itself, so that its items have to be decided."""
         self._collected.add(path)
 
     def note_marked(self, items: Sequence[pytest.Item]) -> None:
-        """Note the tests that the mark ``llmops`` made, before any of them is deselected."""
-        self.marked += [item.nodeid for item in items if hasattr(item, "callspec") and plan_of(item) is not None]
+        """Note the tests of this shard that the mark ``llmops`` made, before any of them is deselected."""
+        here = self._cells_here()
+        made = ((item, plan_of(item)) for item in items if hasattr(item, "callspec"))
+        self.marked += [item.nodeid for item, plan in made if plan is not None and plan.key in here]
+
+    def select(self, items: list[pytest.Item]) -> None:
+        """Deselect the items of other shards. Those that need no cell are in the first one.
+
+        A session without any cell is whole: what it does is none of our business.
+        """
+        if self.settings["shard"] is None or not any(self._plans.values()):
+            return
+        here, first = self._cells_here(), self.settings["shard"][0] == 1
+        kept: list[pytest.Item] = []
+        others: list[pytest.Item] = []
+        for item in items:
+            plan = plan_of(item)
+            belongs = first if plan is None else plan.key in here
+            (kept if belongs else others).append(item)
+        if others:
+            self._config.hook.pytest_deselected(items=others)
+            items[:] = kept
+            self.idle = not kept
+
+    def _cells_here(self) -> Collection[str]:
+        """Return the keys of the cells that are in this session's shard: all, once every file was collected."""
+        from pytest_llmops.sharding import cells_of
+
+        return cells_of([plan for plans in self._plans.values() for plan in plans], self.settings["shard"])
 
     def unmatched_thresholds(self) -> list[str]:
         """List the thresholds of the command line whose evaluator no experiment met so far has."""

@@ -30,13 +30,17 @@ class Shard:
     """Which part of the work a session did: number ``index`` of ``count``, from 1.
 
     ``planned`` are the items of all parts, by path of their experiment file: the same in each part of one whole.
-    ``attempt`` counts how often this part was tried, from 1: the last one holds.
+    ``own`` are those of this part. ``attempt`` counts how often this part was tried, from 1: the last one holds.
     """
 
     index: int
     count: int
     planned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attempt: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_llmops.records.estimates import Comparison
 from pytest_llmops.records.experiment import RUN, Experiment, Require, Threshold
 from pytest_llmops.records.gate import CellResult, GateResult, Verdict
-from pytest_llmops.records.report import Decision
+from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import Variant, earliest
 from pytest_llmops.stats.against_baseline import Contrast, record
 from pytest_llmops.stats.findings import findings, interval, percent
 from pytest_llmops.stats.integrity import evaluation_problems, row_errors, run_problems
 from pytest_llmops.stats.measuring import Measurement
 from pytest_llmops.stats.slices import worst_slices
+
+NOTHING = "nothing was evaluated"
+"""What closes a gate that no verdict is behind."""
 
 _GRAVITY: Sequence[Verdict] = ("PASS", "INCONCLUSIVE", "FAIL", "ERROR")
 
@@ -144,12 +147,35 @@ def decide(gates: Sequence[GateResult], obstacles: Iterable[str] = ()) -> Decisi
     ``obstacles`` are reasons outside the gates: items that were deselected, a session that was stopped, errors of
     collection. Without any gate the decision is closed.
     """
-    reasons = [f"{gate.verdict} {gate.item}" for gate in gates if gate.closes_gate()]
+    reasons = [_said(gate) for gate in gates if gate.closes_gate()]
     reasons += obstacles
     if not gates:
-        reasons.append("nothing was evaluated")
+        reasons.append(NOTHING)
     counts = Counter(gate.verdict for gate in gates)
     return Decision(state="closed" if reasons else "open", reasons=tuple(reasons), counts=dict(sorted(counts.items())))
+
+
+def obstacles_of(report: Report) -> list[str]:
+    """List what closed a report's gate beside its verdicts: from a decision back to what ``decide`` was given."""
+    verdicts = set(map(_said, report.gates))
+    return [reason for reason in report.decision.reasons if reason not in verdicts]
+
+
+def incomplete(planned: Mapping[str, Sequence[str]], gates: Iterable[GateResult]) -> Iterator[str]:
+    """Yield, a line for each, which experiments were not decided in full. ``planned`` has their items, by path."""
+    decided = {(gate.experiment, gate.item) for gate in gates}
+    for experiment, items in sorted(planned.items()):
+        done = sum((experiment, item) in decided for item in items)
+        if not items:
+            yield f"{experiment}: no variant was selected"
+        elif done < len(items):
+            yield f"{experiment}: only {done} of {len(items)} items were decided"
+    unplanned = {experiment for experiment, _ in decided} - planned.keys()
+    yield from (f"{experiment}: what it planned is not known" for experiment in sorted(unplanned))
+
+
+def _said(gate: GateResult) -> str:
+    return f"{gate.verdict} {gate.item}"
 
 
 def required_variants(

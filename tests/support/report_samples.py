@@ -26,6 +26,15 @@ HOSTILE = (
     "@SUM(1+1)",
     "![x](http://x/y.png)",
     "&lt;\\|",
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "\"'><svg onload=alert(1)>",
+    "${alert(1)}{{7*7}}",
+    "javascript:alert(1)",
+    "\u200fשלום\u200e, Anna",
+    "👩\u200d👩\u200d👧\u200d👦",
+    "null\x00byte",
     "\ud800",
 )
 
