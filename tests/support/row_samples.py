@@ -73,16 +73,15 @@ def score_gate(result: CellResult, **changes: Any) -> GateResult:
     return GateResult(**{**known, **fields, **changes})
 
 
-def open_rows(
-    page: Page, folder: Path, report: Report, baseline: CellResult | None = None, **state: str | int
-) -> None:
-    """Open the page at the rows of the first cell, or of the one that ``state`` names."""
+def open_rows(page: Page, folder: Path, report: Report, baseline: CellResult | None = None, **state: str | int) -> None:
+    """Open the page at the rows of the first cell, or as ``state`` says: keys of addresses, ``with_`` for ``with``."""
     known = {EXPERIMENT: replace(report, cells=(baseline,))} if baseline else {}
     file = folder / "index.html"
     paths = {EXPERIMENT: "baseline.json"} if baseline else {}
     text = render_page(replace(report, baselines=paths), Sources(baselines=known))
     file.write_text(text, encoding="utf-8")
-    page.goto(f"{file.as_uri()}#{urlencode({'cell': key_of(report.cells[0]), **state})}")
+    given = {name.rstrip("_"): value for name, value in state.items()}
+    page.goto(f"{file.as_uri()}#{urlencode({'cell': key_of(report.cells[0]), **given})}")
 
 
 def key_of(result: CellResult) -> str:

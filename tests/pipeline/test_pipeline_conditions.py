@@ -1,0 +1,118 @@
+"""Which stages run, by what became of those before: the conditions of the pipeline, with jobs that only end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ado_agent import FAILED, SKIPPED, SUCCEEDED, Agent, Seen
+from ado_run import Run, job_name
+from ado_templates import expand
+from doc_examples import ROOT
+
+STAGES = ("test", "evaluate", "approve", "deploy", "endpoint", "traffic", "rollback")
+OPEN = {"gate": "open", "endpoint": "open"}
+
+Finish = Callable[..., dict[str, str]]
+
+
+def ending(pipeline: Mapping[str, Any], failing: Collection[str], decisions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the pipeline with other steps: a job sets its decision, if it has one, and ends as its stage shall."""
+
+    def other(stage: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        said = decisions.get(job_name(job), "")
+        command = f"echo '##vso[task.setvariable variable=decision;isOutput=true;isReadOnly=true]{said}'"
+        steps = [{"script": command, "name": "verdict"}] if said else []
+        steps.append({"script": f"exit {int(stage in failing)}", "name": "end"})
+        kept = {key: value for key, value in job.items() if key in ("dependsOn", "condition")}
+        return {**kept, "job": job_name(job), "steps": steps}
+
+    return {
+        "stages": [
+            {**stage, "jobs": [other(stage["stage"], job) for job in stage["jobs"]]} for stage in pipeline["stages"]
+        ]
+    }
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Finish:
+    """Run the pipeline with such jobs, and return the result of each stage."""
+    repository = tmp_path / "origin"
+    subprocess.run(["git", "init", "--quiet", repository], check=True)
+
+    def run(
+        *failing: str,
+        decisions: Mapping[str, str] = OPEN,
+        reason: str = "IndividualCI",
+        branch: str = "refs/heads/main",
+        approval: str = "environment",
+    ) -> dict[str, str]:
+        variables = {"Build.Reason": reason, "Build.SourceBranch": branch}
+        pipeline = expand(ROOT / "azure-pipelines.yml", {"deploy": True, "approval": approval}, variables)
+        agent = Agent(
+            repository=repository, environ={"PATH": os.environ["PATH"]}, seen=Seen(artifacts=tmp_path / "artifacts")
+        )
+        done = Run(pipeline=ending(pipeline, failing, decisions), agent=agent, folder=tmp_path, variables=variables)
+        done.execute()
+        return {name: stage.result for name, stage in done.stages.items()}
+
+    return run
+
+
+def expected(**different: str) -> dict[str, str]:
+    """Results of a release that succeeds, but for those that are given."""
+    return {**dict.fromkeys(STAGES, SUCCEEDED), "rollback": SKIPPED, **different}
+
+
+NOT_RELEASED = dict.fromkeys(STAGES[2:], SKIPPED)
+
+
+@pytest.mark.parametrize("approval", ["environment", "manual validation"])
+def test_an_open_gate_is_released(finish: Finish, approval: str) -> None:
+    assert finish(approval=approval) == expected()
+
+
+def test_a_slice_or_the_gate_that_fails_stops_the_release(finish: Finish) -> None:
+    assert finish("evaluate") == expected(evaluate=FAILED, **NOT_RELEASED)
+
+
+@pytest.mark.parametrize("decision", ["closed", ""])
+def test_only_the_decision_open_is_open(finish: Finish, decision: str) -> None:
+    assert finish(decisions={**OPEN, "gate": decision}) == expected(**NOT_RELEASED)
+
+
+def test_failed_unit_tests_stop_the_release(finish: Finish) -> None:
+    assert finish("test") == expected(test=FAILED, **NOT_RELEASED)
+
+
+def test_who_does_not_approve_stops_the_release(finish: Finish) -> None:
+    stopped = {**NOT_RELEASED, "approve": FAILED}
+    assert finish("approve") == expected(**stopped)
+
+
+@pytest.mark.parametrize(
+    ("reason", "branch"),
+    [
+        ("PullRequest", "refs/pull/7/merge"),
+        ("Schedule", "refs/heads/main"),
+        ("Manual", "refs/heads/feature"),
+    ],
+)
+def test_only_main_is_released_and_not_by_a_schedule(finish: Finish, reason: str, branch: str) -> None:
+    assert finish(reason=reason, branch=branch) == expected(**NOT_RELEASED)
+
+
+@pytest.mark.parametrize(
+    ("stage", "not_reached"), [("deploy", ("endpoint", "traffic")), ("endpoint", ("traffic",)), ("traffic", ())]
+)
+def test_a_release_that_fails_is_rolled_back(finish: Finish, stage: str, not_reached: tuple[str, ...]) -> None:
+    outcome = expected(rollback=SUCCEEDED, **{stage: FAILED}, **dict.fromkeys(not_reached, SKIPPED))
+    assert finish(stage) == outcome
+
+
+def test_traffic_waits_for_the_endpoints_own_gate(finish: Finish) -> None:
+    assert finish(decisions={"gate": "open"}) == expected(traffic=SKIPPED)
