@@ -38,11 +38,15 @@ def read_history(folder: Path, before: str) -> History:
     Sessions from ``before`` on, a time in ISO 8601, are left out, and so are those of one shard alone: they are no
     whole. JSON files of other kinds are passed over.
     """
-    if not folder.is_dir():
+    try:
+        files = sorted(folder.rglob("*.json")) if folder.is_dir() else None
+    except OSError as error:
+        return History(troubles=(f"history {shown(folder)}: can't be read: {error.strerror}",))
+    if files is None:
         return History(troubles=(f"history {shown(folder)}: there is no such folder",))
     points: dict[tuple[str, ...], Point] = {}
     troubles: list[str] = []
-    for file in sorted(folder.rglob("*.json")):
+    for file in files:
         try:
             report = _read(file) if _is_ours(file) else None
         except LLMOpsError as error:

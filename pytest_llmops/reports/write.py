@@ -9,40 +9,79 @@ other and with what is not ours; ``results.json``, ``gate.json`` and ``summary.m
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.encoding import dumps
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports import gate, markdown, page, results
+from pytest_llmops.reports.failures import stale_transcripts, transcripts
+from pytest_llmops.reports.page import NO_SOURCES, Sources
 from pytest_llmops.reports.tables import render_tables
 
 OPTION = "--llmops-report-dir"
 
 
-def render(report: Report) -> dict[str, str]:
+def render(report: Report, sources: Sources = NO_SOURCES) -> dict[str, str]:
     """Render every report. Returns text by path, relative to the folder of the reports, ``gate.json`` last."""
     return {
         results.FILE: dumps(results.document(report), indent=2) + "\n",
-        **render_tables(report),
-        markdown.FILE: markdown.summary(report),
-        page.FILE: page.render_page(report),
+        **render_derived(report, sources),
         gate.FILE: dumps(gate.document(report), indent=2) + "\n",
     }
 
 
-def write_reports(report: Report, folder: Path, option: str = OPTION) -> list[Path]:
+def render_derived(report: Report, sources: Sources = NO_SOURCES) -> dict[str, str]:
+    """Render what only shows ``results.json``: every report but it and the decision."""
+    return {
+        **render_tables(report),
+        **transcripts(report),
+        markdown.FILE: markdown.summary(report),
+        page.FILE: page.render_page(report, sources),
+    }
+
+
+def write_reports(report: Report, folder: Path, option: str = OPTION, sources: Sources = NO_SOURCES) -> list[Path]:
     """Write every report into a folder, made if need be. Returns the files in the order in which they were written.
 
-    ``option`` is what the user names the folder with.
+    ``option`` is what the user names the folder with. ``sources`` has what the page shows beside the report.
 
     Raises:
         LLMOpsError: where the folder can't be written.
     """
     remove_decision(folder, option)
-    texts = render(report)
+    return _write(report, render(report, sources), folder, option)
+
+
+def write_derived(report: Report, folder: Path, option: str, sources: Sources = NO_SOURCES) -> list[Path]:
+    """Write anew what only shows ``results.json``, which stays as it is, as does the decision. Returns the files.
+
+    Raises:
+        LLMOpsError: where the folder can't be written.
+    """
+    return _write(report, render_derived(report, sources), folder, option)
+
+
+def write_page(report: Report, file: Path, option: str, sources: Sources = NO_SOURCES) -> None:
+    """Write the page alone, into a folder that is made if need be.
+
+    Raises:
+        LLMOpsError: where it can't be written.
+    """
+    text = page.render_page(report, sources)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, text)
+    except OSError as error:
+        raise LLMOpsError(f"{file}: can't be written: {error.strerror}; name another file with {option}") from None
+
+
+def _write(report: Report, texts: Mapping[str, str], folder: Path, option: str) -> list[Path]:
     files = [folder / name for name in texts]
     try:
+        for file in stale_transcripts(report, folder):
+            file.unlink(missing_ok=True)
         for file, text in zip(files, texts.values(), strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(file, text)

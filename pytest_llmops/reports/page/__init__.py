@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_llmops.reports.page.document import point_of
 from pytest_llmops.reports.page.render import FILE, render_page
+from pytest_llmops.reports.page.sources import NO_SOURCES, Outcome, Point, Sources
 
-__all__ = ["FILE", "render_page"]
+__all__ = ["FILE", "NO_SOURCES", "Outcome", "Point", "Sources", "point_of", "render_page"]

@@ -1,71 +1,87 @@
-"""What the page shows: a report as JSON values, an overview and the rows of each experiment.
+"""What the page shows first: a report, but for its rows, as JSON values with all text in them visible.
 
-Text is made visible here, so the page's scripts show it as it is. ``app/data.js`` is the other side of these shapes.
+``app/data.js`` is the other side of these shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean, quantiles
 from typing import Any
 
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.records.experiment import RUN
-from pytest_llmops.records.gate import CellResult, Evaluation, GateResult, Repeat
-from pytest_llmops.records.report import Report
-from pytest_llmops.records.run import Row
+from pytest_llmops.records.gate import CellResult, GateResult, cell_key
+from pytest_llmops.records.report import COMMIT, Report
 from pytest_llmops.reports.ages import iso_time, reuse_of, reuse_text
-from pytest_llmops.reports.text import visible
+from pytest_llmops.reports.page.sources import Outcome, Point, Sources
+from pytest_llmops.reports.page.values import shown
 from pytest_llmops.reports.verdicts import decision_line, experiments, headline, value_text
-from pytest_llmops.stats.joining import join
 from pytest_llmops.stats.run_metrics import NotCounted, row_cost
 
-LONGEST = 20_000
-"""Characters of one text that the page holds. The whole of it is in results.json."""
-
 _PARTS = 20
-BASELINE = "baseline"
 
 
-def overview(report: Report, baselines: Mapping[str, Report]) -> dict[str, Any]:
-    """Turn all of a report but its rows into JSON values. ``baselines`` are reports by path of their experiment."""
+def overview(report: Report, sources: Sources) -> dict[str, Any]:
+    """Turn all of a report but its rows into JSON values."""
     reuse = reuse_of(report)
-    return _shown(
+    values: dict[str, Any] = shown(
         {
             "created": report.created,
             "decision": report.decision,
             "line": decision_line(report),
             "settings": report.settings,
             "versions": report.versions,
+            "shard": report.shard and str(report.shard),
             "reuse": reuse and {"text": reuse_text(report), "oldest": iso_time(reuse.oldest)},
-            "experiments": [
-                {
-                    "path": path,
-                    "name": name,
-                    "baseline": _source(report.baselines.get(path), baselines.get(path)),
-                    "cells": [_cell(result) for result in report.cells if result.cell.experiment == path],
-                    "gates": [_gate(gate, report) for gate in report.gates if gate.experiment == path],
-                }
-                for path, name in experiments(report).items()
-            ],
+            "history": (*sources.history, point_of(report)),
+            "experiments": [_experiment(path, name, report, sources) for path, name in experiments(report).items()],
         }
+    )
+    return values
+
+
+def point_of(report: Report, name: str = "") -> Point:
+    """Make a session a point in the trend."""
+    return Point(
+        created=report.created,
+        commit=report.versions.get(COMMIT),
+        name=name,
+        gates={
+            cell_key(gate.experiment, gate.item): Outcome(value=finite(gate.value), verdict=gate.verdict)
+            for gate in report.gates
+        },
     )
 
 
-def rows(report: Report, path: str, baseline: Report | None) -> dict[str, Any]:
-    """Turn the rows of one experiment into JSON values: what each dataset asks once, and what each run answered."""
-    cells = [result for result in report.cells if result.cell.experiment == path]
-    known = {result.cell.id: result for result in baseline.cells} if baseline else {}
-    runs = [_run(result, result.cell.variant.id, result.executions) for result in cells]
-    runs += [_baseline_run(result, known[result.cell.id]) for result in cells if result.cell.id in known]
-    return _shown({"datasets": _datasets(cells), "runs": runs})
+def finite(value: float | None) -> float | None:
+    """Return a number that a chart can show; None for others."""
+    return value if value is not None and math.isfinite(value) else None
 
 
-def _source(path: str | None, baseline: Report | None) -> dict[str, Any] | None:
-    if path is None:
+def _experiment(path: str, name: str, report: Report, sources: Sources) -> dict[str, Any]:
+    cells = {result.cell.id: result for result in report.cells if result.cell.experiment == path}
+    gates = (gate for gate in report.gates if gate.experiment == path)
+    return {
+        "path": path,
+        "name": name,
+        "baseline": _baseline(path, report, sources),
+        "cells": [_cell(result) for result in cells.values()],
+        "gates": [_gate(gate, cells.get(gate.cell)) for gate in gates],
+    }
+
+
+def _baseline(path: str, report: Report, sources: Sources) -> dict[str, Any] | None:
+    if path not in report.baselines:
         return None
-    versions = baseline.versions if baseline else {}
-    return {"path": path, "created": baseline and baseline.created, "commit": versions.get("commit")}
+    baseline = sources.baselines.get(path)
+    return {
+        "path": report.baselines[path],
+        "created": baseline and baseline.created,
+        "commit": baseline and baseline.versions.get(COMMIT),
+        "problem": sources.problems.get(path, ""),
+    }
 
 
 def _cell(result: CellResult) -> dict[str, Any]:
@@ -100,7 +116,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
 
 
 def _costs(result: CellResult) -> dict[str, float] | None:
-    """Sum up what rows cost; None where prices, or what they are to be multiplied with, are not known."""
+    """Describe what rows cost; None where prices, or what they are to be multiplied with, are not known."""
     if not result.prices:
         return None
     try:
@@ -109,11 +125,12 @@ def _costs(result: CellResult) -> dict[str, float] | None:
         return None
 
 
-def _spread(values: Sequence[float]) -> dict[str, float] | None:
+def _spread(given: Iterable[float]) -> dict[str, float] | None:
     """Describe a distribution by its quantiles; None for no values."""
+    values = [value for value in given if math.isfinite(value)]
     if not values:
         return None
-    parts = quantiles(values, n=_PARTS, method="inclusive") if len(values) > 1 else [values[0]] * (_PARTS - 1)
+    parts = quantiles(values, n=_PARTS, method="inclusive") if len(values) > 1 else values * (_PARTS - 1)
     low, first, median, third, high = (parts[place] for place in (0, 4, 9, 14, 18))
     return {
         "n": len(values),
@@ -125,16 +142,18 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
         "p95": high,
         "max": max(values),
         "mean": fmean(values),
-        "sum": sum(values),
+        "sum": math.fsum(values),
     }
 
 
-def _gate(gate: GateResult, report: Report) -> dict[str, Any]:
-    evaluator, _, metric = gate.name.partition(".")
+def _gate(gate: GateResult, result: CellResult | None) -> dict[str, Any]:
+    evaluator, metric, column = _parts(gate, result)
     return {
         **to_json(gate),
+        "item": gate.item,
         "evaluator": evaluator,
         "metric": metric,
+        "by": column,
         "headline": headline(gate),
         "text": value_text(gate),
         "closes": gate.closes_gate(),
@@ -143,94 +162,19 @@ def _gate(gate: GateResult, report: Report) -> dict[str, Any]:
     }
 
 
-def _datasets(cells: Iterable[CellResult]) -> dict[str, Any]:
-    """Say once what all runs on a dataset were asked: name, inputs and columns of each row."""
-    found: dict[str, dict[int, Any]] = {}
-    columns: dict[str, Mapping[str, tuple[str, ...]]] = {}
-    for result in cells:
-        known = found.setdefault(result.cell.dataset, {})
-        columns.setdefault(result.cell.dataset, result.columns)
-        names = result.columns.get(result.key or "", ())
-        for row in result.run.rows:
-            number = row.line_number
-            if number not in known:
-                known[number] = {
-                    "line": number,
-                    "name": names[number] if 0 <= number < len(names) else "",
-                    "inputs": {name: value for name, value in row.inputs.items() if name != "line_number"},
-                }
-    return {
-        dataset: {"rows": [known[number] for number in sorted(known)], "columns": columns[dataset]}
-        for dataset, known in found.items()
-    }
+def _parts(gate: GateResult, result: CellResult | None) -> tuple[str, str, str]:
+    """Split the name of a gate into evaluator, metric and column of slices. Each may hold what stands between them."""
+    if result is None:
+        evaluator, _, metric = gate.name.partition(".")
+        return evaluator, metric, ""
+    evaluator = max(_evaluators(gate.name, result), key=len, default=gate.name.partition(".")[0])
+    metric = gate.name[len(evaluator) + 1 :]
+    logged = result.evaluations[evaluator].result.metrics if evaluator in result.evaluations else {}
+    columns: Sequence[str] = () if metric in logged else tuple(result.columns)
+    column = max((name for name in columns if metric.endswith(f"@{name}")), key=len, default="")
+    return evaluator, metric.removesuffix(f"@{column}"), column
 
 
-def _run(
-    result: CellResult, variant: str, executions: Sequence[Repeat], lines: Mapping[int, int] | None = None
-) -> dict[str, Any]:
-    """Write what a cell answered. ``lines`` maps its line numbers to those of another result, and leaves others out."""
-    evaluators = list(result.evaluations)
-    return {
-        "cell": result.cell.id,
-        "dataset": result.cell.dataset,
-        "variant": variant,
-        "evaluators": evaluators,
-        "executions": [_execution(execution, evaluators, lines) for execution in executions],
-    }
-
-
-def _baseline_run(result: CellResult, baseline: CellResult) -> dict[str, Any]:
-    lines = {there: here for here, there in join(result, baseline, RUN).pairs}
-    return _run(baseline, BASELINE, baseline.executions, lines)
-
-
-def _execution(execution: Repeat, evaluators: Iterable[str], lines: Mapping[int, int] | None) -> list[Any]:
-    scored = [_scores(execution.evaluations.get(name)) for name in evaluators]
-    return [
-        [
-            row.line_number if lines is None else lines[row.line_number],
-            row.output,
-            row.error,
-            round(row.duration, 4),
-            row.tokens.total,
-            iso_time(row.recorded),
-            [found.get(row.line_number) for found in scored],
-        ]
-        for row in sorted(execution.run.rows, key=lambda row: row.line_number)
-        if lines is None or row.line_number in lines
-    ]
-
-
-def _scores(evaluation: Evaluation | None) -> dict[int, list[Any]]:
-    """Write what an evaluator made of each row: its gold, its output, its error."""
-    if evaluation is None:
-        return {}
-    known = {"line_number", *evaluation.of_run}
-    return {row.line_number: _score(row, known) for row in evaluation.result.rows}
-
-
-def _score(row: Row, known: set[str]) -> list[Any]:
-    gold = {name: value for name, value in row.inputs.items() if name not in known}
-    return [gold, row.output, row.error]
-
-
-def _shown(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn values into JSON ones, with all text in them visible and of bounded length."""
-    shown: dict[str, Any] = _visible(to_json(values))
-    return shown
-
-
-def _visible(value: Any) -> Any:
-    if type(value) is str:
-        return _text(value)
-    if type(value) is list:
-        return [_visible(item) for item in value]
-    if type(value) is dict:
-        return {_text(key): _visible(item) for key, item in value.items()}
-    return value
-
-
-def _text(text: str) -> str:
-    if len(text) <= LONGEST:
-        return visible(text)
-    return f"{visible(text[:LONGEST])}… ({len(text):,} characters; all of them are in results.json)"
+def _evaluators(name: str, result: CellResult) -> Iterator[str]:
+    """Yield the evaluators, the run among them, that the name of a gate may begin with."""
+    return (known for known in (*result.evaluations, RUN) if name == known or name.startswith(f"{known}."))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.records.report import Report
-from pytest_llmops.reports.page import document
+from pytest_llmops.reports.page.document import overview
+from pytest_llmops.reports.page.rows import rows
+from pytest_llmops.reports.page.sources import NO_SOURCES, Sources
+from pytest_llmops.reports.page.values import LONGEST
+from pytest_llmops.reports.verdicts import experiments
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -20,24 +24,52 @@ FILE = "index.html"
 _FOLDER = Path(__file__).parent
 _VENDOR = ("d3.js", "plot.js", "htm-preact.js", "diff.js")
 # They are parts of one module, so they share one scope: each may use what stands before it.
-_APP = ("data.js", "state.js", "format.js", "main.js")
-_STYLES = ("style.css",)
+_APP = (
+    "data.js",
+    "state.js",
+    "format.js",
+    "charts.js",
+    "ranking.js",
+    "decision.js",
+    "leaderboard.js",
+    "heatmap.js",
+    "distributions.js",
+    "trend.js",
+    "about.js",
+    "flips.js",
+    "sifting.js",
+    "columns.js",
+    "diff.js",
+    "moving.js",
+    "table.js",
+    "row.js",
+    "chooser.js",
+    "sifter.js",
+    "rows.js",
+    "main.js",
+)
+_STYLES = ("style.css", "overview.css", "rows.css")
+_LARGEST = 50_000_000
+"""Characters that the rows of an experiment may take up, or the page opens too slowly."""
+_SHORTER = (LONGEST, 4_000, 800)
 
 
-def render_page(report: Report, baselines: Mapping[str, Report] | None = None) -> str:
-    """Render a report. ``baselines`` are the reports that its experiments were compared with, by experiment path."""
-    known = baselines or {}
-    overview = document.overview(report, known)
-    blocks = {"llmops-overview": overview}
-    for number, experiment in enumerate(overview["experiments"]):
-        path = experiment["path"]
-        blocks[f"llmops-rows-{number}"] = document.rows(report, path, known.get(path))
-    assets = _assets()
-    return _template().render(
-        title=f"{overview['line']} - pytest-llmops",
-        **assets,
-        blocks={name: _json(values) for name, values in blocks.items()},
-    )
+def render_page(report: Report, sources: Sources = NO_SOURCES) -> str:
+    """Render a report. ``sources`` has what it is shown beside: baselines and earlier sessions."""
+    first = overview(report, sources)
+    blocks = {"llmops-overview": _json(first)}
+    for number, path in enumerate(experiments(report)):
+        blocks[f"llmops-rows-{number}"] = _rows(report, path, sources.baselines.get(path))
+    return _template().render(title=f"{first['line']} - pytest-llmops", blocks=blocks, **_assets())
+
+
+def _rows(report: Report, path: str, baseline: Report | None) -> str:
+    """Write the rows of an experiment, with shorter texts where all of them together would be too much."""
+    for longest in _SHORTER:
+        text = _json(rows(report, path, baseline, longest=longest))
+        if len(text) <= _LARGEST:
+            break
+    return text
 
 
 def _json(values: Any) -> str:

@@ -1,18 +1,23 @@
 // What reports/page/document.py wrote into the page. All text in it is text: it is only ever shown as such.
 //
-// Overview: { created, decision: {state, reasons, counts}, line, settings, versions, reuse: {text, oldest} | null,
-//   history: [{created, commit, name, gates: {"<experiment>::<item>": {value, verdict}}}], oldest first,
-//   experiments: [{ path, name, baseline: {path, created, commit} | null, cells: [Cell], gates: [Gate] }] }
+// Overview: { created, decision: {state, reasons, counts}, line, settings, versions, shard: "1/3" | null,
+//   reuse: {text, oldest} | null,
+//   history: [{created, commit, name, gates: {"<experiment>::<item>": {value, verdict}}}], oldest first, this session last,
+//   experiments: [{ path, name, cells: [Cell], gates: [Gate],
+//     baseline: {path, created, commit, problem: why rows, all or some, are not beside it, a line each, or ""} | null }] }
 //
 // Cell: { id, flow, dataset, variant, isDefault, expected, rows, failed, error, partial, executions, llm, calls, misses,
 //   seconds, oldest, metrics: {evaluator: {metric: value}}, broken: {evaluator: error},
 //   latency | tokens | cost: {n, min, p5, q1, median, q3, p95, max, mean, sum} | null }  (of rows; seconds, tokens, money)
 //
-// Gate: fields of GateResult, with { name, evaluator, metric, cell, verdict, value, text (value with its unit), rule, low,
-//   high (bounds of the rule, or null), n, interval: {low, high, level, method} | null, margin, blocking, closes, weak,
-//   headline, reason, details, slices: [{column, value, score, n, interval}], score (output with the rows' scores, or ""),
-//   better: "higher" | "lower", comparison: {name, value, baseline, delta, n, p_value, adjusted_p, interval, direction,
-//   worse: [row names], better: [row names], added, removed, changed} | null, bound, recorded, file, line }
+// Gate: fields of GateResult, with { name, item, evaluator, metric, by (column of slices, or ""), cell (whose Cell may be
+//   missing), verdict, value, text (value with its unit), rule, low, high (bounds of the rule, or null), n,
+//   interval: {low, high, level, method} | null, margin, blocking, closes, weak, headline, reason, details,
+//   slices: [{column, value, score, n, interval}], score (output with the rows' scores, or ""), better: "higher" | "lower",
+//   comparison: {name, value, baseline, delta, n, p_value, adjusted_p, interval, direction, worse: [row names],
+//   better: [row names], added, removed, changed} | null, bound, recorded, file, line }
+//
+// A number that is not finite is the text "NaN", "Infinity" or "-Infinity".
 //
 // Rows of an experiment: { datasets: {dataset: {rows: [{line, name, inputs}], columns: {column: [text by line]}}},
 //   runs: [{ cell, dataset, variant ("baseline" for the baseline's run), evaluators: [name],
@@ -46,15 +51,19 @@ function metricsOf(experiment) {
   return [...new Set([...gated, ...logged])];
 }
 
+const gatesByCell = new Map(report.experiments.map((experiment) => [experiment, d3.group(experiment.gates, (gate) => gate.cell)]));
+
+/** The gates of a cell. */
+const gatesOf = (experiment, cell) => gatesByCell.get(experiment).get(cell.id) ?? [];
+
 /** The gate on a metric of a cell, if there is one. */
-const gateOf = (experiment, cell, metric) =>
-  experiment.gates.find((gate) => gate.cell === cell.id && gate.name === metric);
+const gateOf = (experiment, cell, metric) => gatesOf(experiment, cell).find((gate) => gate.name === metric);
 
 /** Value of a metric of a cell: the gate's, else the number that was logged, else null. */
 function valueOf(experiment, cell, metric) {
   const gate = gateOf(experiment, cell, metric);
   if (gate) return gate.value;
-  const [evaluator, ...name] = metric.split(".");
-  const value = cell.metrics[evaluator]?.[name.join(".")];
-  return typeof value === "number" ? value : null;
+  const values = Object.entries(cell.metrics).map(([evaluator, logged]) =>
+    metric.startsWith(`${evaluator}.`) ? logged[metric.slice(evaluator.length + 1)] : null);
+  return values.find((value) => typeof value === "number") ?? null;
 }

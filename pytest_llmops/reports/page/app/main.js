@@ -1,20 +1,95 @@
 // The frame: which view is shown, and the way from one to another.
 
-const VIEWS = { overview: "Overview", rows: "Rows", trend: "Trend", about: "About this session" };
+const VIEWS = {
+  overview: { title: "Overview", view: Overview },
+  rows: { title: "Rows", view: RowsView },
+  trend: { title: "Trend", view: Trend },
+  about: { title: "About this session", label: "About", view: About },
+};
+
+/** How many of the gates that can stop a deployment did so. */
+function Kept({ deciding, closing }) {
+  if (!deciding.length) return html`<span class="hint">none was decided</span>`;
+  if (!closing.length) return html`<span class="verdict PASS"><span aria-hidden="true">${MARKS.PASS}</span> ${deciding.length} kept</span>`;
+  return html`<span class="verdict FAIL closes"><span aria-hidden="true">${MARKS.FAIL}</span>${" "}
+    ${closing.length} of ${deciding.length} close the gate</span>`;
+}
+
+/** Use cases in one table: which of them passed, and which variant is best in each. */
+const UseCases = () => html`<section class="section" aria-labelledby="use-cases"><h2 id="use-cases">Use cases</h2>
+  <div class="panel"><${Scroller} label="Use cases"><table class="wide">
+    <thead><tr><th scope="col">Use case</th><th scope="col">Gates that decide</th><th scope="col">Decided by</th>
+      <th scope="col">Best variant</th></tr></thead>
+    <tbody>${report.experiments.map((experiment) => {
+      const deciding = experiment.gates.filter((gate) => gate.blocking || gate.closes);
+      const closing = deciding.filter((gate) => gate.closes);
+      return html`<tr>
+        <th scope="row"><a href=${linkTo({ view: "overview", use: experiment.path })}>${experiment.name}</a></th>
+        <td><${Kept} deciding=${deciding} closing=${closing} /></td>
+        <td>${decidersText(experiment)}</td><td class="lead">${leadText(experiment)}</td>
+      </tr>`;
+    })}</tbody>
+  </table><//></div></section>`;
+
+/** The variants whose quality can close the gate. */
+function decidersText(experiment) {
+  const variants = [...new Set(experiment.cells.filter((cell) => isRequired(experiment, cell)).map((cell) => cell.variant))];
+  if (variants.length > 2) return count(variants.length, "variant");
+  return variants.join(", ") || "no variant: only what breaks closes the gate";
+}
+
+/** Decision and why, then which variant is best, then the rest. A link may lead to one of the use cases. */
+function Overview({ state }) {
+  useEffect(() => {
+    const number = report.experiments.findIndex((experiment) => experiment.path === state.use);
+    const heading = document.getElementById(`use-${number}`);
+    heading?.scrollIntoView();
+    heading?.focus({ preventScroll: true });
+  }, [state.use]);
+  return html`<${Decision} /><${Closing} /><${UseCases} /><${Leaderboard} /><${Weaker} /><${HeatMap} /><${Distributions} />`;
+}
+
+/** Chooses the other theme for as long as the page is open. */
+function ThemeButton() {
+  const [dark, setDark] = useState(() => matchMedia("(prefers-color-scheme: dark)").matches);
+  const turn = () => {
+    document.documentElement.style.colorScheme = dark ? "light" : "dark";
+    setDark(!dark);
+  };
+  return html`<button class="button quiet" onClick=${turn}>${dark ? "Light" : "Dark"} theme</button>`;
+}
+
+const DecisionState = () => html`<a class="state" href=${linkTo({ view: "overview" })}>
+  <span class="verdict closes ${report.decision.state === "open" ? "PASS" : "FAIL"}">
+    <span aria-hidden="true">${report.decision.state === "open" ? MARKS.PASS : MARKS.FAIL}</span> ${report.decision.state}</span></a>`;
 
 function App() {
   const [state, change] = useAddress();
-  const view = state.view in VIEWS ? state.view : "overview";
+  const key = Object.hasOwn(VIEWS, state.view) ? state.view : "overview";
+  const { title, view: View } = VIEWS[key];
+  const main = useRef(null);
+  const first = useRef(true);
+  useEffect(() => {
+    // A row that a link leads to takes the focus itself.
+    if (!first.current && !state.row) {
+      scrollTo(0, 0);
+      main.current.focus({ preventScroll: true });
+    }
+    first.current = false;
+  }, [key]);
   return html`
-    <header class="top">
+    <header class="bar"><div class="top">
+      <button class="button skip" onClick=${() => main.current.focus()}>Skip to the content</button>
       <p class="brand">pytest-llmops</p>
       <nav aria-label="Views">
-        ${Object.entries(VIEWS).map(([key, title]) => html`
-          <a href=${linkTo({ view: key })} aria-current=${key === view ? "page" : null}>${title}</a>`)}
+        ${Object.entries(VIEWS).map(([other, { title, label = title }]) => html`
+          <a href=${linkTo({ view: other })} aria-current=${other === key ? "page" : null}>${label}</a>`)}
       </nav>
-    </header>
-    <main>
-      <h1>${report.line}</h1>
+      <${DecisionState} /><${ThemeButton} />
+    </div></header>
+    <main ref=${main} tabindex="-1">
+      ${key !== "overview" && html`<h1>${title}</h1>`}
+      <${View} state=${state} change=${change} />
     </main>`;
 }
 

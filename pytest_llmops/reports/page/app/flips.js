@@ -1,0 +1,146 @@
+// Rows of a cell beside those of what it is compared with, and what changed between the two. Pure functions of the data.
+//
+// Answer: [line, output | null, error | null, seconds, tokens, reusedSince, scores]: a row of one execution, as in data.js.
+// Side: what one run made of a row in all its executions. Entry: a row with its sides here and there.
+
+const OUTPUT = 1, ERROR = 2, SECONDS = 3, TOKENS = 4, REUSED = 5, SCORES = 6;
+
+/** What can have become of a row, in the order in which it matters to a reader. */
+const CHANGES = {
+  broke: "now fails",
+  worse: "worse",
+  better: "better",
+  mended: "fails no more",
+  changed: "other output",
+  failed: "fails in both",
+  unscored: "not scored in both",
+  regolded: "other gold",
+  missing: "not compared",
+  same: "same",
+};
+
+const CHANGE_ORDER = Object.keys(CHANGES);
+
+/** The runs of a cell: its own, and that of the baseline if there is one. */
+const runsOf = (data, cell) => data.runs.filter((run) => run.cell === cell.id);
+
+/** What a cell can be compared with: the baseline, and other variants on the same dataset. Each has a key for addresses. */
+function othersOf(data, cells, cell) {
+  const [, baseline] = runsOf(data, cell);
+  const variants = cells.filter((other) => other.dataset === cell.dataset && other.id !== cell.id);
+  return [
+    ...(baseline ? [{ key: BASELINE, title: "the baseline", name: BASELINE, run: baseline }] : []),
+    ...variants.map((other) => {
+      const { variant } = other;
+      return { key: variant, title: variant, name: variant, run: runsOf(data, other)[0] };
+    }),
+  ];
+}
+
+/** What the scores of rows are: an output of an evaluator, and the direction in which it gets better. */
+const scoringOf = (gate) => gate && { evaluator: gate.evaluator, output: gate.score, better: gate.better };
+
+/** Gates of a cell that rest on scores of rows, those that stop a deployment first. */
+function scoredGates(experiment, cell) {
+  const gates = gatesOf(experiment, cell).filter(({ score }) => score);
+  return gates.sort((one, other) => Number(other.closes) - Number(one.closes));
+}
+
+/** A number, or a truth as 0 or 1; null for anything else. */
+function numberOf(value) {
+  if (typeof value === "boolean") return Number(value);
+  return typeof value === "number" ? value : null;
+}
+
+/** Mean of numbers, null where one of them is not known: half of the executions say nothing of all of them. */
+function meanOf(values) {
+  if (!values.length || values.includes(null)) return null;
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** What an evaluator made of an answer: [gold, output, error], or null. */
+const evaluated = (side, answer, evaluator) => answer[SCORES][side.run.evaluators.indexOf(evaluator)] ?? null;
+
+/** A number that an evaluator gave a row, as the mean of all executions. */
+const measured = (side, evaluator, output) =>
+  meanOf(side.answers.map((answer) => numberOf(evaluated(side, answer, evaluator)?.[1]?.[output])));
+
+const goldOf = (side, evaluator) => evaluated(side, side.answers[0], evaluator)?.[0] ?? null;
+
+const isFailed = (answer) => answer[OUTPUT] === null;
+
+function sideOf(run, answers, scoring) {
+  const side = { run, answers, failures: answers.filter(isFailed).length };
+  side.score = scoring ? measured(side, scoring.evaluator, scoring.output) : null;
+  return side;
+}
+
+/** All answers of a run by line: one for each execution in which the row was run. */
+function answersOf(run) {
+  const found = new Map();
+  for (const answer of run.executions.flat()) {
+    const known = found.get(answer[0]);
+    if (known) known.push(answer);
+    else found.set(answer[0], [answer]);
+  }
+  return found;
+}
+
+/** Text of a value that does not depend on the order of its keys. */
+function canonical(value) {
+  return JSON.stringify(value, (_, item) =>
+    item && typeof item === "object" && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : item);
+}
+
+const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other) || canonical(one) === canonical(other);
+
+const outputsOf = (side) => side.answers.map((answer) => answer[OUTPUT]);
+
+/** Whether two sides gave the same outputs, in any order and however often: executions are samples. */
+function hasSameOutputs(here, there) {
+  const distinct = (side) => [...new Set(outputsOf(side).map(canonical))].sort();
+  return JSON.stringify(outputsOf(here)) === JSON.stringify(outputsOf(there)) || isSame(distinct(here), distinct(there));
+}
+
+/** Whether two sides were measured by different golds: then their scores say nothing of each other. */
+function hasOtherGold(here, there, { evaluator }) {
+  const golds = [goldOf(here, evaluator), goldOf(there, evaluator)];
+  return !golds.includes(null) && !isSame(...golds);
+}
+
+function changeOf(here, there, scoring) {
+  if (!there) return "missing";
+  if (here.failures || there.failures) return !there.failures ? "broke" : here.failures ? "failed" : "mended";
+  if (scoring && hasOtherGold(here, there, scoring)) return "regolded";
+  if (scoring && (here.score === null || there.score === null)) return "unscored";
+  if (here.score !== there.score) return here.score > there.score === (scoring.better === "higher") ? "better" : "worse";
+  return hasSameOutputs(here, there) ? "same" : "changed";
+}
+
+/** Rows that a run answered, in order, each with what the other run made of it. */
+function entriesOf(dataset, run, other, scoring) {
+  const mine = answersOf(run);
+  const theirs = other && answersOf(other);
+  return dataset.rows.filter((row) => mine.has(row.line)).map((row) => {
+    const here = sideOf(run, mine.get(row.line), scoring);
+    const answers = theirs?.get(row.line);
+    const there = answers ? sideOf(other, answers, scoring) : null;
+    return { row, here, there, change: other ? changeOf(here, there, scoring) : null };
+  });
+}
+
+/** How many rows each change happened to. */
+function countChanges(entries) {
+  const counts = Object.fromEntries(CHANGE_ORDER.map((change) => [change, 0]));
+  for (const entry of entries) counts[entry.change] += 1;
+  return counts;
+}
+
+/** "8 worse, 1 better, 31 same of 40 rows": what changed, without what happened to no row. */
+function changesText(entries) {
+  const counts = countChanges(entries);
+  const said = CHANGE_ORDER.filter((change) => counts[change] || ["worse", "better", "same"].includes(change));
+  return `${said.map((change) => `${counts[change]} ${CHANGES[change]}`).join(", ")} of ${count(entries.length, "row")}`;
+}

@@ -1,0 +1,32 @@
+"""The libraries of the page are those that its README names, and can stand in a page."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_llmops.reports import page
+
+VENDOR = Path(page.__file__).parent / "vendor"
+APP = Path(page.__file__).parent / "app"
+TABLE = re.compile(r"\| `(.+?)` \|.*\| `([0-9a-f]{64})` \|")
+LIBRARIES = dict(TABLE.findall((VENDOR / "README.md").read_text(encoding="utf-8")))
+
+
+def test_the_table_names_every_library() -> None:
+    assert sorted(LIBRARIES) == sorted(file.name for file in VENDOR.glob("*.js"))
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_library_is_the_one_of_the_table_and_has_its_licence(name: str) -> None:
+    assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == LIBRARIES[name]
+    assert (VENDOR / name).with_suffix(".LICENSE").read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize("file", [*VENDOR.glob("*.js"), *APP.iterdir()], ids=lambda file: file.name)
+def test_no_file_ends_the_element_that_it_stands_in(file: Path) -> None:
+    # A carriage return would be another character to the browser than to the hash in the page's policy.
+    assert not re.search(rb"</(script|style)|<!--|\r", file.read_bytes(), re.IGNORECASE)
