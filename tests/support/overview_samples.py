@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 from report_samples import EXPERIMENT, FEW_SHOT, TERSE, cell, cell_result, comparison, report
 
 from pytest_llmops.records.estimates import Interval
@@ -113,9 +113,12 @@ def earlier(now: Report, *values: float) -> Sources:
     )
 
 
-def open_view(
-    page: Page, folder: Path, shown: Report, view: str = "overview", sources: Sources | None = None
-) -> None:
+def open_view(page: Page, folder: Path, shown: Report, view: str = "overview", sources: Sources | None = None) -> None:
     file = folder / "index.html"
     file.write_text(render_page(shown, sources or Sources()), encoding="utf-8")
     page.goto(f"{file.as_uri()}#view={view}")
+
+
+def texts(found: Locator) -> list[str]:
+    """Return the texts of elements as they are seen, on a line each."""
+    return [" ".join(text.split()) for text in found.all_inner_texts()]

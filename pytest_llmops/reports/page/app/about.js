@@ -40,12 +40,14 @@ const Cells = () => html`<section class="panel"><h2>Cells</h2>
     </tr>`)}</tbody>
   </table><//></section>`;
 
+const missText = ({ request, nearest }) => request + (nearest ? `\n\nThe nearest that it holds:\n${nearest}` : "");
+
 /** What broke: runs, evaluators, and LLM calls that no cassette answers. */
 function Troubles() {
   const troubles = everyCell().flatMap(({ experiment, cell }) => [
     ...(cell.error ? [{ experiment, cell, what: "run", text: cell.error }] : []),
     ...Object.entries(cell.broken).map(([evaluator, text]) => ({ experiment, cell, what: `evaluator ${evaluator}`, text })),
-    ...cell.misses.map((miss) => ({ experiment, cell, what: "not in the cassettes", text: plain(miss) })),
+    ...cell.misses.map((miss) => ({ experiment, cell, what: `not in cassette ${miss.cassette}`, text: missText(miss) })),
   ]);
   const nothing = html`<p class="hint">Nothing: no run or evaluator failed as a whole, and each LLM call was answered.</p>`;
   return html`<section class="panel"><h2>What broke</h2>
@@ -62,10 +64,15 @@ const Again = () => html`<section class="panel"><h2>This page, again</h2>
 
 function About() {
   const { commit, build, ...packages } = report.versions;
-  const session = [["Created", moment(report.created)], ["Commit", commit], ["Build", build], ["Part", report.shard], ["Decision", report.line]];
+  const session = Object.entries({
+    Created: moment(report.created), Commit: commit, Build: build, Part: report.shard, Decision: report.line,
+  });
   return html`<div class="about">
-    <div class="columns"><${Facts} title="Session" facts=${session.filter(([, value]) => value)} /><${Facts} title="Settings" facts=${Object.entries(report.settings)} />
-      <${Facts} title="Versions" facts=${Object.entries(packages)} /></div>
+    <div class="columns">
+      <${Facts} title="Session" facts=${session.filter(([, value]) => value)} />
+      <${Facts} title="Settings" facts=${Object.entries(report.settings)} />
+      <${Facts} title="Versions" facts=${Object.entries(packages)} />
+    </div>
     <${Baselines} /><${Troubles} /><${Cells} /><${Again} />
   </div>`;
 }

@@ -46,7 +46,7 @@ function Counts() {
     ["closes", "FAIL", gates.filter((gate) => gate.closes && gate.verdict === "FAIL"), "failed"],
     ["closes", "INCONCLUSIVE", gates.filter((gate) => gate.closes && gate.verdict === "INCONCLUSIVE"), "inconclusive"],
     ["", "PASS", gates.filter((gate) => gate.verdict === "PASS"), "passed"],
-    ["", "", gates.filter((gate) => gate.verdict !== "PASS" && !gate.closes), "short of a pass, not blocking"],
+    ["", "weaker", gates.filter((gate) => gate.verdict !== "PASS" && !gate.closes), "short of a pass, not blocking"],
   ];
   return html`<ul class="counts">${groups.filter(([, , found]) => found.length).map(([closes, verdict, found, word]) => html`
     <li class=${verdict}><span class="verdict ${verdict} ${closes}">

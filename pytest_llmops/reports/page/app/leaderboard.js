@@ -142,7 +142,7 @@ const Legend = () => html`<p class="legend hint" aria-hidden="true">
 </p>`;
 
 const Leaderboard = () => html`<section class="section" aria-labelledby="leaderboard"><h2 id="leaderboard">Leaderboard</h2>
-  <p class="hint">Best first on each dataset. A variant that <strong>decides</strong> can close the gate.
+  <p class="hint">Best first on each dataset. A variant that <strong>decides</strong> can close the gate.${" "}
     <strong>≈ 1</strong>: its intervals overlap those of the first, so the rows do not tell them apart.</p>
   <${Legend} />
   ${report.experiments.map((experiment, number) => html`

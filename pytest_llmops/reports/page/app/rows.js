@@ -65,8 +65,13 @@ function CellView({ place, state, change, onPlace }) {
     ${cell.rows > 0 && html`<${Rows} choices=${choices} place=${place} state=${state} change=${change} />`}`;
 }
 
-const Finding = ({ gate }) => html`<p class="finding"><${Verdict} gate=${gate} /> <strong>${gate.name}</strong> ${gate.text}
-  ${gate.text && gate.rule && ","} ${gate.rule && `required ${gate.rule}`}${gate.reason && `: ${gate.reason}`}</p>`;
+const joined = (texts, between) => texts.filter(Boolean).join(between);
+
+/** What a gate found: its value, what it required, and why it came out as it did. */
+function Finding({ gate }) {
+  const numbers = joined([gate.text, gate.rule && `required ${gate.rule}`], ", ");
+  return html`<p class="finding"><${Verdict} gate=${gate} /> <strong>${gate.name}</strong> ${joined([numbers, gate.reason], ": ")}</p>`;
+}
 
 const Failure = ({ title, error }) => html`<div class="whole">
   <p><strong class="bad">${title}</strong></p><${Text} kind="error" text=${error} label=${title} /></div>`;

@@ -33,12 +33,15 @@ const sessionName = (session) => [moment(session.created), session.commit?.slice
 
 const DASHES = ["none", "6 4", "2 3", "8 3 2 3"];
 
+/** More lines than patterns can tell apart: those that decide nothing are then only a background. */
+const isCrowded = (lines) => lines.length > DASHES.length;
+
 /** How the line of a variant is drawn: those that decide are dark. Patterns tell the first few apart. */
-const strokeOf = (line, number) => ({
-  stroke: line.required ? "var(--ink)" : "var(--edge)",
-  strokeWidth: line.required ? 2 : 1.5,
-  strokeDasharray: DASHES[number] ?? "none",
-});
+function strokeOf(line, lines) {
+  if (line.required) return { stroke: "var(--ink)", strokeWidth: 2 };
+  if (isCrowded(lines)) return { stroke: "var(--edge)", strokeWidth: 1, strokeOpacity: 0.5 };
+  return { stroke: "var(--edge)", strokeWidth: 1.5, strokeDasharray: DASHES[lines.indexOf(line)] };
+}
 
 /** Crosses have no inside to fill. */
 const paintOf = (verdict) =>
@@ -51,6 +54,7 @@ const tone = (point) => (point.required ? TONES[point.verdict] : "var(--edge)");
 /** The chart of a panel. Variants that decide are in front and in colour; the others are there to compare. */
 function drawTrend({ lines }, width) {
   const points = lines.flatMap((line) => line.points).sort((one, other) => one.required - other.required);
+  const marked = isCrowded(lines) ? points.filter((point) => point.required) : points;
   const { low, high } = lines[0].gate;
   const last = SESSIONS.length - 1;
   const bounds = [low, high].filter((bound) => bound !== null);
@@ -70,8 +74,8 @@ function drawTrend({ lines }, width) {
       Plot.rect([0], { x1: 0, x2: last, y1: low ?? domain[0], y2: high ?? domain[1], insetLeft: -10, insetRight: -10,
         fill: "var(--pass-soft)" }),
       Plot.ruleY(bounds, { stroke: "var(--ink)", strokeDasharray: "4 3" }),
-      ...lines.map((line, number) => Plot.lineY(line.points, { x: "number", y: "value", ...strokeOf(line, number) })),
-      ...["PASS", "FAIL", "INCONCLUSIVE", "ERROR"].map((verdict) => Plot.dot(points.filter((point) => point.verdict === verdict),
+      ...lines.toReversed().map((line) => Plot.lineY(line.points, { x: "number", y: "value", ...strokeOf(line, lines) })),
+      ...["PASS", "FAIL", "INCONCLUSIVE", "ERROR"].map((verdict) => Plot.dot(marked.filter((point) => point.verdict === verdict),
         { x: "number", y: "value", r: 4.5, symbol: SYMBOLS[verdict], ...paintOf(verdict) })),
       Plot.tip(points, Plot.pointer({ x: "number", y: "value", fill: "var(--surface)", stroke: "var(--edge)",
         title: (point) => `${point.variant}\n${figure(point.value)} ${point.verdict}\n${sessionName(point.session)}` })),
@@ -80,12 +84,16 @@ function drawTrend({ lines }, width) {
 }
 
 /** Which line is which variant. */
-const Key = ({ lines }) => html`<ul class="key">
-  ${lines.slice(0, DASHES.length).map((line, number) => html`<li>
-    <svg aria-hidden="true"><line x2="100%" y1="50%" y2="50%" style=${strokeOf(line, number)} /></svg>
-    ${line.variant}${line.required ? " (decides)" : ""}</li>`)}
-  ${lines.length > DASHES.length && html`<li>and ${count(lines.length - DASHES.length, "other variant")}, named under the pointer</li>`}
-</ul>`;
+function Key({ lines }) {
+  const named = isCrowded(lines) ? lines.filter((line) => line.required) : lines;
+  const others = lines.length - named.length;
+  return html`<ul class="key">
+    ${named.map((line) => html`<li>
+      <svg aria-hidden="true"><line x2="100%" y1="50%" y2="50%" style=${strokeOf(line, lines)} /></svg>
+      ${line.variant}${line.required ? " (decides)" : ""}</li>`)}
+    ${others > 0 && html`<li>thin: ${count(others, "other variant")}, named under the pointer</li>`}
+  </ul>`;
+}
 
 function TrendTable({ lines }) {
   return html`<${Scroller} label="Values by session" stop><table>
