@@ -52,15 +52,14 @@ class Judge:
             if demand.name == RUN:
                 return judge_run(result, plan.experiment)
             return report_evaluator(result, demand.name, plan.experiment)
-        compares = threshold.compares
         return judge_metric(
             result,
             threshold,
             plan.experiment,
             self._measure(plan, threshold),
             blocking=blocking,
-            found=self._contrast(plan, threshold) if compares else None,
-            p_value=self._p_values(plan, threshold).get(_place(plan, threshold)) if compares else None,
+            found=self._contrast(plan, threshold) if threshold.compares else None,
+            p_value=None if threshold.margin is None else self._p_values(plan, threshold).get(_place(plan, threshold)),
         )
 
     @cached_property

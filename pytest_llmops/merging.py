@@ -36,7 +36,8 @@ def merge(found: Sequence[Named], troubles: Sequence[str] = ()) -> Report:
     gate. What shards found out is in the report unless they are not of one session.
     """
     parts, conflicts = _last(found), list(_conflicts(found))
-    obstacles = [*troubles, *conflicts, *_missing(parts)]
+    missing = list(_missing(parts))
+    obstacles = [*troubles, *conflicts, *missing]
     if conflicts or not parts:
         created = max((report.created for _, report in found), default="")
         return Report(experiments={}, cells=(), gates=(), decision=decide((), obstacles), created=created)
@@ -45,9 +46,11 @@ def merge(found: Sequence[Named], troubles: Sequence[str] = ()) -> Report:
     keys = dict.fromkeys(cell_key(gate.experiment, gate.cell) for gate in gates)
     results = [result for part in reversed(parts) for result in part.report.cells]
     cells = {cell_key(result.cell.experiment, result.cell.id): result for result in results}
-    for part in parts:
-        obstacles += _obstacles(part)
-    obstacles += [*_decided_twice(parts), *incomplete(first.shard.planned, gates)]
+    obstacles += [reason for part in parts for reason in _obstacles(part)]
+    obstacles += _decided_twice(parts)
+    # What a missing shard leaves undecided needs no reasons of its own.
+    planned = [part.shard.own for part in parts] if missing else [first.shard.planned]
+    obstacles += [reason for items in planned for reason in incomplete(items, gates)]
     return replace(
         first.report,
         experiments={path: name for part in parts for path, name in part.report.experiments.items()},

@@ -76,11 +76,11 @@ def _ties(plan: CellPlan) -> Iterator[_Tie]:
     yield path, "cell", plan.cell.id
     if policy.require == "best":
         yield path, "best"
-    severities = {threshold.severity for threshold in plan.thresholds if threshold.compares}
-    for severity in severities:
+    for severity in {threshold.severity for threshold in plan.thresholds if threshold.margin is not None}:
         yield path, "family", severity, "" if policy.require == "all" else variant
     baseline = plan.experiment.baseline and plan.experiment.baseline.variant
-    if baseline is not None and (severities or variant == baseline):
+    compares = any(threshold.compares for threshold in plan.thresholds)
+    if baseline is not None and (compares or variant == baseline):
         yield path, "reference", plan.cell.dataset
 
 

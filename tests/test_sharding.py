@@ -87,7 +87,7 @@ VARIANT_X = BaselineSource(variant="x")
         (matrix(ABSOLUTE, require="best"), ONE),
         (matrix(MARGIN, baseline=IN_A_FILE), BY_VARIANT),
         (matrix(MARGIN, baseline=IN_A_FILE, require="all"), ONE),
-        (matrix(KEEPING, baseline=IN_A_FILE), BY_VARIANT),
+        (matrix(KEEPING, baseline=IN_A_FILE), SINGLE),
         (matrix(ABSOLUTE, baseline=VARIANT_X), SINGLE),
         (matrix(MARGIN, baseline=VARIANT_X), ONE),
     ],

@@ -27,7 +27,7 @@ class ExperimentFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         plans = plans_of(self, self.path)
-        self.config.stash[RUNTIME].note_collected(self.path)
+        self.config.stash[RUNTIME].inventory.note_collected(self.path)
         for plan in plans:
             for name, demand in zip(plan.items, plan.demands, strict=True):
                 # As text, which pytest reads as --lf reads it from its cache: what is in brackets is a parameter.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llmops.plugin.keys import PROBLEMS, RUNTIME
+from pytest_llmops.plugin.keys import COLLECTED, PROBLEMS, RUNTIME
 
 if TYPE_CHECKING:
     from pytest_llmops.records.gate import CellResult
@@ -103,30 +103,28 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, Any, Any]:
-    config.stash[RUNTIME].note_marked(items)
+    inventory = config.stash[RUNTIME].inventory
+    inventory.note_marked(items)
     result = yield
-    config.stash[RUNTIME].select(items)
+    if others := inventory.select(items):
+        config.hook.pytest_deselected(items=others)
     return result
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     runtime = session.config.stash[RUNTIME]
     results = session.config.pluginmanager.get_plugin("llmops-results")
-    if results is not None and not session.testsfailed and (unmatched := runtime.unmatched_thresholds()):
+    if results is not None and not session.testsfailed and (unmatched := runtime.inventory.unmatched_thresholds()):
         pytest.exit(results.refuse_thresholds(unmatched), returncode=pytest.ExitCode.USAGE_ERROR)
     runtime.start(session.items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
+        from pytest_llmops.records.encoding import dumps
+
         runtime = session.config.stash[RUNTIME]
-        session.config.workeroutput["llmops_planned"] = runtime.planned_here()
-        session.config.workeroutput["llmops_whole"] = runtime.planned()
-        session.config.workeroutput["llmops_compared_with"] = runtime.compared_with()
-        session.config.workeroutput["llmops_idle"] = runtime.idle
-        session.config.workeroutput["llmops_marked"] = runtime.marked
-        session.config.workeroutput["llmops_unmatched_thresholds"] = runtime.unmatched_thresholds()
-        session.config.workeroutput["llmops_troubles"] = runtime.troubles()
+        session.config.workeroutput[COLLECTED] = dumps(runtime.collected())
         if not session.shouldstop and not session.shouldfail:
             runtime.finish()
 

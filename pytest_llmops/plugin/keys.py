@@ -14,3 +14,6 @@ RUNTIME: pytest.StashKey[Runtime] = pytest.StashKey()
 
 PROBLEMS: pytest.StashKey[str] = pytest.StashKey()
 """On a collector: what is wrong with the configuration it read."""
+
+COLLECTED = "llmops_collected"
+"""In the output of an xdist worker: what it collected, as text."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_llmops.plugin.runtime import Runtime, plan_of
+from pytest_llmops.plugin.collected import plan_of
+from pytest_llmops.plugin.runtime import Runtime
 from pytest_llmops.plugin.settings import Settings
 from pytest_llmops.reports.plan import PlannedGate, PlannedRun, plan_lines
 
@@ -41,7 +42,7 @@ class Planner(Runtime):
         plans = {plan.key: plan for item in session.items if (plan := plan_of(item)) is not None}
         runs = [run for plan in plans.values() for run in self._planned_runs(plan)]
         gates = [gate for plan in plans.values() for gate in self._planned_gates(plan)]
-        nothing = "this shard has nothing to do" if self.idle else "no experiment was selected"
+        nothing = "this shard has nothing to do" if self.inventory.idle else "no experiment was selected"
         lines = plan_lines(runs, gates) if plans else [nothing]
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:

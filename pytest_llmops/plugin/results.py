@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_llmops.plugin.collected import Collected
+from pytest_llmops.plugin.keys import COLLECTED
 
 if TYPE_CHECKING:
     from pytest_llmops.plugin.runtime import Runtime
@@ -20,13 +23,6 @@ if TYPE_CHECKING:
 
 GATE = "llmops_gate"
 CONFIGURATION_ERROR = "llmops_configuration_error"
-PLANNED = "llmops_planned"
-WHOLE = "llmops_whole"
-COMPARED_WITH = "llmops_compared_with"
-IDLE = "llmops_idle"
-MARKED = "llmops_marked"
-UNMATCHED = "llmops_unmatched_thresholds"
-TROUBLES = "llmops_troubles"
 
 _PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai")
 
@@ -66,23 +62,18 @@ class Results:
         self._config = config
         self._runtime = runtime
         self._gates: dict[str, GateResult] = {}
-        self._planned: dict[str, list[str]] = {}
-        self._whole: dict[str, list[str]] = {}
-        self._compared_with: dict[str, str] = {}
-        self._idle = False
+        self._collected = Collected()
         self._obstacles: list[str] = []
-        self._marked: set[str] = set()
         self._answered: set[str] = set()
         self._configuration_errors: list[str] = []
         self._lines: list[str] = []
         self._inconclusive: list[str] = []
-        self._troubles: dict[str, None] = {}
         self.report: Report | None = None
         """What the session found out, once it has ended."""
         self.written: list[Path] = []
         """Files of its reports; none if they could not be written."""
 
-    def refuse_thresholds(self, names: list[str]) -> str:
+    def refuse_thresholds(self, names: Sequence[str]) -> str:
         """Note that thresholds of the command line belong to no experiment, and return the message that says so."""
         what = "no collected experiment has this evaluator; check its name"
         lines = [f"--llmops-threshold: {name}: {what}" for name in names]
@@ -111,30 +102,25 @@ class Results:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        output = getattr(node, "workeroutput", None) or {}
-        self._planned |= output.get(PLANNED, {})
-        self._whole |= output.get(WHOLE, {})
-        self._compared_with |= output.get(COMPARED_WITH, {})
-        self._idle |= output.get(IDLE, False)
-        self._marked.update(output.get(MARKED, []))
-        self.refuse_thresholds(output.get(UNMATCHED, []))
-        self._troubles |= dict.fromkeys(output.get(TROUBLES, []))
+        text = getattr(node, "workeroutput", {}).get(COLLECTED)
+        if text is None:  # it crashed
+            return
+        from pytest_llmops.records.decoding import from_json
+
+        self._collected |= from_json(Collected, json.loads(text))
+        self.refuse_thresholds(self._collected.unmatched)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
         self._runtime.stop()
-        self._planned |= self._runtime.planned_here()
-        self._whole |= self._runtime.planned()
-        self._idle |= self._runtime.idle
-        self._marked.update(self._runtime.marked)
-        self._troubles |= dict.fromkeys(self._runtime.troubles())
+        self._collected |= self._runtime.collected()
         if self._configuration_errors:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self._idle and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        elif self._collected.idle and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = exitstatus = pytest.ExitCode.OK
         if self._config.option.collectonly or self._runtime.settings["plan"]:
             return (yield)
-        if self._whole or self._gates or self._configuration_errors:
+        if self._collected.planned or self._gates or self._configuration_errors:
             self._finish(session, exitstatus)
         elif exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._remove_decision()
@@ -159,7 +145,7 @@ class Results:
             remove_decision(self._folder())
             sources = page_sources(report, self._config.rootpath)
             self.written = write_reports(report, self._folder(), sources=sources)
-            self._lines = [*self._troubles, *sources.troubles, *summary_lines(report)]
+            self._lines = [*self._collected.troubles, *sources.troubles, *summary_lines(report)]
             if report.shard is not None:
                 self._lines.append(f"this is shard {report.shard} alone: llmops merge makes the gate of the whole")
             self._inconclusive = inconclusive_lines(report)
@@ -189,7 +175,6 @@ class Results:
         gates = self._gates_in_order()
         cells = self._cells(gates)
         experiments = {result.cell.experiment: result.cell.use_case for result in cells}
-        compared_with = self._compared_with | self._runtime.compared_with()
         return Report(
             experiments=experiments,
             cells=cells,
@@ -198,7 +183,7 @@ class Results:
             settings=self._runtime.settings.described(),
             versions=self._versions(),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            baselines={path: source for path, source in compared_with.items() if path in experiments},
+            baselines={path: source for path, source in self._collected.compared_with.items() if path in experiments},
             shard=self._shard(),
         )
 
@@ -213,8 +198,8 @@ class Results:
         return Shard(
             index=index,
             count=count,
-            planned={path: tuple(items) for path, items in sorted(self._whole.items())},
-            own={path: tuple(items) for path, items in sorted(self._planned.items())},
+            planned=dict(sorted(self._collected.planned.items())),
+            own=dict(sorted(self._collected.own.items())),
             attempt=pipeline_of(settings, os.environ).attempt,
         )
 
@@ -236,7 +221,8 @@ class Results:
 
     def _gates_in_order(self) -> tuple[GateResult, ...]:
         """Sort verdicts as their items were collected, whichever worker was first."""
-        places = {(path, item): place for path, items in self._whole.items() for place, item in enumerate(items)}
+        planned = self._collected.planned.items()
+        places = {(path, item): place for path, items in planned for place, item in enumerate(items)}
         return tuple(
             sorted(
                 self._gates.values(),
@@ -257,11 +243,12 @@ class Results:
         from pytest_llmops.stats.gates import incomplete
 
         obstacles = [*self._configuration_errors, *self._obstacles]
-        obstacles += incomplete(self._planned, self._gates.values())
-        if silent := self._marked - self._answered:
-            obstacles.append(f"{len(silent)} of {len(self._marked)} tests marked llmops neither passed nor failed")
+        obstacles += incomplete(self._collected.own, self._gates.values())
+        marked = self._collected.marked
+        if silent := set(marked) - self._answered:
+            obstacles.append(f"{len(silent)} of {len(marked)} tests marked llmops neither passed nor failed")
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
             obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
-        if not obstacles and not self._planned and (shard := self._shard()) is not None:
+        if not obstacles and not self._collected.own and (shard := self._shard()) is not None:
             obstacles.append(idle_reason(shard))
         return obstacles

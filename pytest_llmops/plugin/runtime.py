@@ -10,13 +10,15 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
+from pytest_llmops.plugin.collected import Collected, Inventory, plan_of
 
 if TYPE_CHECKING:
     from pytest_llmops.baselines import Baselines
@@ -46,7 +48,7 @@ class Runtime:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.settings = settings
         self._config = config
-        self._plans: dict[Path, tuple[CellPlan, ...]] = {}
+        self.inventory = Inventory(config.rootpath, settings)
         self._judges: dict[Path, Judge] = {}
         self._known_baselines: Baselines | None = None
         self._engine: Engine | None = None
@@ -57,10 +59,6 @@ class Runtime:
         self.name: str = self._worker_input().get("llmops_session", uuid4().hex)
         self._ledger: Ledger | None = None
         self._limit: LimitServer | None = None
-        self._collected: set[Path] = set()
-        self.idle = False
-        """Whether all that was selected belongs to other shards."""
-        self.marked: list[str] = []
         self.begun: float = self._worker_input().get("llmops_begun", time.time())
 
     def header(self) -> str:
@@ -77,76 +75,19 @@ class Runtime:
         Raises:
             LLMOpsError: with everything that is wrong with it.
         """
-        if path not in self._plans:
+        plans = self.inventory.plans
+        if path not in plans:
             self._foresee(path)
-            self._plans[path] = self._load(path)
+            plans[path] = self._load(path)
             if not self._config.option.collectonly:
-                self._prepare(self._plans[path])
-        return self._plans[path]
+                self._prepare(plans[path])
+        return plans[path]
 
-    def planned(self) -> dict[str, list[str]]:
-        """List the items that every experiment file collected so far asks for, in order, by its path."""
-        return {
-            self._name(path): [item for plan in self._plans[path] for item in plan.items] for path in self._collected
-        }
-
-    def planned_here(self) -> dict[str, list[str]]:
-        """List likewise the items of this session's shard, without the experiments that have none in it."""
-        here = self._cells_here()
-        found = {}
-        for path in self._collected:
-            plans = [plan for plan in self._plans[path] if plan.key in here]
-            if plans or not self._plans[path]:
-                found[self._name(path)] = [item for plan in plans for item in plan.items]
-        return found
-
-    def compared_with(self) -> dict[str, str]:
-        """Name the files and folders that experiments are compared with, by the path of the experiment file."""
-        experiments = {path: plan.experiment for path in self._collected for plan in self._plans[path][:1]}
-        sources = ((path, self._baselines().source(experiment)) for path, experiment in experiments.items())
-        return {self._name(path): self._name(source) for path, source in sources if source is not None}
-
-    def note_collected(self, path: Path) -> None:
-        """Note that an experiment file was collected itself, so that its items have to be decided."""
-        self._collected.add(path)
-
-    def note_marked(self, items: Sequence[pytest.Item]) -> None:
-        """Note the tests of this shard that the mark ``llmops`` made, before any of them is deselected."""
-        here = self._cells_here()
-        made = ((item, plan_of(item)) for item in items if hasattr(item, "callspec"))
-        self.marked += [item.nodeid for item, plan in made if plan is not None and plan.key in here]
-
-    def select(self, items: list[pytest.Item]) -> None:
-        """Deselect the items of other shards. Those that need no cell are in the first one.
-
-        A session without any cell is whole: what it does is none of our business.
-        """
-        if self.settings["shard"] is None or not any(self._plans.values()):
-            return
-        here, first = self._cells_here(), self.settings["shard"][0] == 1
-        kept: list[pytest.Item] = []
-        others: list[pytest.Item] = []
-        for item in items:
-            plan = plan_of(item)
-            belongs = first if plan is None else plan.key in here
-            (kept if belongs else others).append(item)
-        if others:
-            self._config.hook.pytest_deselected(items=others)
-            items[:] = kept
-            self.idle = not kept
-
-    def _cells_here(self) -> Collection[str]:
-        """Return the keys of the cells that are in this session's shard: all, once every file was collected."""
-        from pytest_llmops.sharding import cells_of
-
-        return cells_of([plan for plans in self._plans.values() for plan in plans], self.settings["shard"])
-
-    def unmatched_thresholds(self) -> list[str]:
-        """List the thresholds of the command line whose evaluator no experiment met so far has."""
-        from pytest_llmops.records.experiment import RUN
-
-        known = {e.name for plans in self._plans.values() for plan in plans[:1] for e in plan.experiment.evaluators}
-        return [t.name for t in self.settings.thresholds if t.evaluator not in known | {RUN}]
+    def collected(self) -> Collected:
+        """Sum up what this process collected, and what was wrong with the ledger."""
+        if not self.inventory.plans:  # a session that is none of our business pays for nothing
+            return Collected()
+        return self.inventory.summary(self._baselines(), self.troubles())
 
     def start(self, items: Sequence[pytest.Item]) -> None:
         """Begin to execute every cell that the selected items need."""
@@ -182,7 +123,7 @@ class Runtime:
         file = plan.experiment.file
         if file not in self._judges:
             baseline_of = self._baselines().finder(plan.experiment)
-            self._judges[file] = Judge(self._plans[file], self.cell_result, baseline_of)
+            self._judges[file] = Judge(self.inventory.plans[file], self.cell_result, baseline_of)
         return self._judges[file].decide(plan, demand)
 
     def ledger(self) -> Ledger:
@@ -304,7 +245,7 @@ class Runtime:
             self._config.issue_config_time_warning(LLMOpsWarning(warning), stacklevel=2)
         return plan(
             with_rules(experiment, self.settings.thresholds),
-            path=self._name(path),
+            path=self.inventory.name(path),
             options=self.settings.options(recording=self.name, llm_limit=self.llm_limit()),
         )
 
@@ -317,13 +258,3 @@ class Runtime:
 
     def _worker_input(self) -> dict[str, Any]:
         return getattr(self._config, "workerinput", {})
-
-    def _name(self, path: Path) -> str:
-        return Path(os.path.relpath(path, self._config.rootpath)).as_posix()
-
-
-def plan_of(item: pytest.Item) -> CellPlan | None:
-    """Return the plan of the cell that an item needs: one of ours, or a test that the mark ``llmops`` parametrizes."""
-    plan: CellPlan | None = getattr(item, "plan", None) if hasattr(item, "demand") else None
-    callspec = getattr(item, "callspec", None)
-    return plan or (callspec.params.get("llmops_cell") if callspec else None)

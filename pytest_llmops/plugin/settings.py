@@ -188,7 +188,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings
     for setting in SETTINGS:
         given = (
             (config.getoption(setting.key), f"--llmops-{setting.name}"),
-            (environ.get(setting.key.upper()) or None, setting.key.upper()),  # pipelines set empty ones
+            (_from_environment(environ, setting.key.upper()), setting.key.upper()),
             (config.getini(setting.key), f"ini {setting.key}"),
         )
         raw, source = next(((raw, source) for raw, source in given if raw is not None), (None, ""))
@@ -199,6 +199,12 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings
     if thresholds:
         sources["thresholds"] = "--llmops-threshold"
     return Settings(values=values, sources=sources, thresholds=thresholds)
+
+
+def _from_environment(environ: Mapping[str, str], name: str) -> str | None:
+    """Read a variable. Pipelines set empty ones, and leave a macro such as ``$(x)`` as it is where x is not set."""
+    value = environ.get(name, "")
+    return None if not value or value.startswith("$(") else value
 
 
 def _parse(setting: Setting, raw: str, source: str) -> Any:

@@ -14,7 +14,8 @@ REQUIRED = "LLMOPS_TEST_BROWSER"
 """Environment variable that makes a missing browser an error: where the tests have to be run."""
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while Playwright is at work, its thread has a running event loop, which other tests can't have.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:

@@ -174,15 +174,21 @@ def test_rows_of_a_dataset_are_known_from_any_run() -> None:
 
 
 def test_rows_have_their_answers_and_scores() -> None:
-    run = rows(report())["runs"][0]
+    result = cell_result()
+    known = replace(result.evaluations["matcher"], of_run=("prediction",))
+    run = rows(report(cells=(replace(result, evaluations={"matcher": known}),)))["runs"][0]
     assert (run["variant"], run["evaluators"]) == ("terse", ["matcher"])
-    score = [{"gold": "nurse", "prediction": "nurse"}, {"exact": False}, None]
+    score = [{"gold": "nurse"}, {"exact": False}, None]
     assert run["executions"] == [
         [
             [0, {"entities": "nurse"}, None, 0.25, 12, "", [score]],
             [1, None, "ValueError: no entity", 0.5, 0, "", [None]],
         ]
     ]
+
+
+def test_without_knowing_which_inputs_are_gold_there_is_none() -> None:
+    assert rows(report())["runs"][0]["executions"][0][0][6] == [[{}, {"exact": False}, None]]
 
 
 def test_every_execution_is_shown() -> None:
@@ -287,15 +293,18 @@ def test_what_is_nested_too_deeply_is_cut() -> None:
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert output_of(report(cells=(with_output({"a": "x" * LONGEST, "b": "y" * 1_000_000}),))) == {
         "a": "x" * LONGEST,
-        "b": "y" * LONGEST + "… (1,000,000 characters; all of them are in results.json)",
+        "b": "y" * LONGEST + "… (1,000,000 characters, SHA-256 2f6558ff…; all of them are in results.json)",
     }
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     many = {str(number): number for number in range(MOST + 1)}
     found = output_of(report(cells=(with_output({"a": [*range(1536)], "b": many}),)))
-    assert found["a"] == [*range(MOST), "… (1,536 items; all of them are in results.json)"]
-    assert found["b"] == {**dict(list(many.items())[:MOST]), "…": "(201 items; all of them are in results.json)"}
+    assert found["a"] == [*range(MOST), "… (1,536 items, SHA-256 c07ac339…; all of them are in results.json)"]
+    assert found["b"] == {
+        **dict(list(many.items())[:MOST]),
+        "…": "(201 items, SHA-256 67852e76…; all of them are in results.json)",
+    }
 
 
 def test_texts_are_shorter_where_there_would_be_too_much_of_them() -> None:
@@ -304,7 +313,7 @@ def test_texts_are_shorter_where_there_would_be_too_much_of_them() -> None:
     many = tuple(replace(long, line_number=number) for number in range(3000))
     (execution,) = rows(report(cells=(replace(result, run=replace(result.run, rows=many)),)))["runs"][0]["executions"]
     (cut,) = {row[1]["answer"] for row in execution}
-    assert cut == ("word " * 800) + "… (20,000 characters; all of them are in results.json)"
+    assert cut == ("word " * 800) + "… (20,000 characters, SHA-256 6d824d6b…; all of them are in results.json)"
 
 
 class Name(str):

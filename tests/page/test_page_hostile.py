@@ -121,7 +121,7 @@ def test_a_megabyte_is_cut_and_says_so(page: Page, tmp_path: Path) -> None:
         with_="long",
         row=0,
     )
-    expect(detail(page).locator("pre").first).to_contain_text("(1,200,000 characters; all of them are in results.json)")
+    expect(detail(page).locator("pre").first).to_contain_text("(1,200,000 characters, SHA-256 ")
     expect(detail(page).locator(".compared pre").last).to_contain_text("1,000,000 characters")
     box = detail(page).locator(".compared pre").last.bounding_box()
     assert box is not None

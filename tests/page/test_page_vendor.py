@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,15 @@ def test_a_library_is_the_one_of_the_table_and_has_its_licence(name: str) -> Non
 def test_no_file_ends_the_element_that_it_stands_in(file: Path) -> None:
     # A carriage return would be another character to the browser than to the hash in the page's policy.
     assert not re.search(rb"</(script|style)|<!--|\r", file.read_bytes(), re.IGNORECASE)
+
+
+def test_no_two_scripts_of_the_page_declare_the_same_name() -> None:
+    # They share one scope, in which a second declaration leaves the whole page blank.
+    declared = re.compile(r"^(?:async )?(?:const|let|class|function) ([\w$]+|\{[^}]*\})", re.MULTILINE)
+    names = [
+        name
+        for file in APP.glob("*.js")
+        for found in declared.findall(file.read_text(encoding="utf-8"))
+        for name in re.findall(r"[\w$]+", found)
+    ]
+    assert [name for name, times in Counter(names).items() if times > 1] == []

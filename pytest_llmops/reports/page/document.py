@@ -35,6 +35,7 @@ def overview(report: Report, sources: Sources) -> dict[str, Any]:
             "versions": report.versions,
             "shard": report.shard and str(report.shard),
             "reuse": reuse and {"text": reuse_text(report), "oldest": iso_time(reuse.oldest)},
+            "troubles": sources.troubles,
             "history": (*sources.history, point_of(report)),
             "experiments": [_experiment(path, name, report, sources) for path, name in experiments(report).items()],
         }

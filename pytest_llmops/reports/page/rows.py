@@ -90,13 +90,13 @@ def _answers(
 
 
 def _scores(evaluation: Evaluation | None, lines: Mapping[int, int] | None, longest: int) -> dict[int, list[Any]]:
-    """Write what an evaluator made of each row: its gold, its output, its error."""
+    """Write what an evaluator made of each row: its gold, where it is known which inputs are, its output, its error."""
     if evaluation is None:
         return {}
     known = (_LINE, *evaluation.of_run)
     return {
         row.line_number: [
-            _values(row.inputs, known, longest),
+            _values(row.inputs, known, longest) if evaluation.of_run else {},
             None if row.output is None else _values(row.output, (), longest),
             shown(row.error, longest=longest),
         ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_llmops.hashing import digest
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.reports.text import visible
 
@@ -48,7 +49,7 @@ def _items(value: Any, longest: int, most: int | None, levels: int) -> Any:
     if not levels:
         return f"… (what is nested more deeply is {_REST})"
     cut = most is not None and len(value) > most
-    note = f"({len(value):,} items; all of them are {_REST})"
+    note = f"({len(value):,} items, {_mark(to_json(value))}; all of them are {_REST})" if cut else ""
     if type(value) is dict:
         pairs = list(value.items())[:most] if cut else value.items()
         known = {_text(str(key), longest): _shown(item, longest, most, levels - 1) for key, item in pairs}
@@ -72,4 +73,9 @@ def _unusual(value: Any, longest: int, most: int | None, levels: int) -> Any:
 def _text(text: str, longest: int) -> str:
     if len(text) <= longest:
         return visible(text)
-    return f"{visible(text[:longest])}… ({len(text):,} characters; all of them are {_REST})"
+    return f"{visible(text[:longest])}… ({len(text):,} characters, {_mark(text)}; all of them are {_REST})"
+
+
+def _mark(value: Any) -> str:
+    """Name a value by its digest, so that two which differ only in what is cut are not taken for the same."""
+    return f"SHA-256 {digest(value)[:8]}…"

@@ -49,9 +49,10 @@ function Troubles() {
     ...Object.entries(cell.broken).map(([evaluator, text]) => ({ experiment, cell, what: `evaluator ${evaluator}`, text })),
     ...cell.misses.map((miss) => ({ experiment, cell, what: `not in cassette ${miss.cassette}`, text: missText(miss) })),
   ]);
+  const unread = report.troubles.map((text) => html`<li><strong>not read</strong><pre>${text}</pre></li>`);
   const nothing = html`<p class="hint">Nothing: no run or evaluator failed as a whole, and each LLM call was answered.</p>`;
   return html`<section class="panel"><h2>What broke</h2>
-    ${troubles.length === 0 ? nothing : html`<ul class="troubles">${troubles.map(({ experiment, cell, what, text }) => html`<li>
+    ${troubles.length + unread.length === 0 ? nothing : html`<ul class="troubles">${unread}${troubles.map(({ experiment, cell, what, text }) => html`<li>
       <strong>${what}</strong>, <a href=${cellLink(experiment, cell)}>${experiment.name} · ${cell.id}</a><pre>${text}</pre>
     </li>`)}</ul>`}
   </section>`;

@@ -40,12 +40,10 @@ function CellChooser({ place, onPlace }) {
       options=${within.filter(({ dataset }) => dataset === cell.dataset).map(({ id, variant }) => [id, variant])} />`;
 }
 
-const NOTHING = "nothing";
-
 function ComparisonChooser({ others, other, onOther }) {
   if (!others.length) return null;
-  return html`<${Select} label="Compared with" value=${other?.key ?? NOTHING} onChange=${onOther}
-    options=${[[NOTHING, "nothing"], ...others.map(({ key, title }) => [key, title])]} />`;
+  return html`<${Select} label="Compared with" value=${other?.key ?? WITH_NOTHING} onChange=${onOther}
+    options=${[[WITH_NOTHING, "nothing"], ...others.map(({ key, title }) => [key, title])]} />`;
 }
 
 function GateChooser({ gates, gate, onGate }) {

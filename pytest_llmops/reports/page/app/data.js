@@ -1,6 +1,6 @@
 // What reports/page/document.py wrote into the page. All text in it is text: it is only ever shown as such.
 //
-// Overview: { created, decision: {state, reasons, counts}, line, settings, versions, shard: "1/3" | null,
+// Overview: { troubles: [what could not be read], created, decision: {state, reasons, counts}, line, settings, versions, shard: "1/3" | null,
 //   reuse: {text, oldest} | null,
 //   history: [{created, commit, name, gates: {"<experiment>::<item>": {value, verdict}}}], oldest first, this session last,
 //   experiments: [{ path, name, cells: [Cell], gates: [Gate],
@@ -27,6 +27,9 @@
 const { html, render, useState, useEffect, useMemo, useRef } = htmPreact;
 
 const BASELINE = "baseline";
+
+// What stands in addresses for what is no variant: a variant may well be named "baseline".
+const WITH_BASELINE = "*baseline", WITH_NOTHING = "*nothing";
 
 const block = (id) => JSON.parse(document.getElementById(id).textContent);
 

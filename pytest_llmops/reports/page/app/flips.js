@@ -29,7 +29,7 @@ function othersOf(data, cells, cell) {
   const [, baseline] = runsOf(data, cell);
   const variants = cells.filter((other) => other.dataset === cell.dataset && other.id !== cell.id);
   return [
-    ...(baseline ? [{ key: BASELINE, title: "the baseline", name: BASELINE, run: baseline }] : []),
+    ...(baseline ? [{ key: WITH_BASELINE, title: "the baseline", name: BASELINE, run: baseline }] : []),
     ...variants.map((other) => {
       const { variant } = other;
       return { key: variant, title: variant, name: variant, run: runsOf(data, other)[0] };

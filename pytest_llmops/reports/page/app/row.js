@@ -91,7 +91,7 @@ function Detail({ entry, title, other, scoring, link, onStep, onClose }) {
   const { row, here, there, change } = entry;
   const titles = [other?.name ?? "", title];
   const times = Math.max(here.answers.length, there?.answers.length ?? 0);
-  const absent = other?.key === BASELINE ? "Not in the baseline, or changed since." : "This row did not run there.";
+  const absent = other?.key === WITH_BASELINE ? "Not in the baseline, or changed since." : "This row did not run there.";
   const missing = there ? "There was no such execution." : absent;
   const parts = { entry, times, titles, comparing: Boolean(other), scoring, missing };
   return html`<section class="row-detail" id="detail-${row.line}" aria-label="Row ${rowName(row)}">

@@ -38,7 +38,7 @@ function choicesOf({ experiment, number, cell }, state) {
     run: runsOf(data, cell)[0],
     dataset: data.datasets[cell.dataset] ?? { rows: [], columns: {} },
     gate: gates.find(({ name }) => name === state.gate) ?? gates[0] ?? null,
-    other: others.find(({ key }) => key === (state.with ?? BASELINE)) ?? null,
+    other: others.find(({ key }) => key === (state.with ?? WITH_BASELINE)) ?? null,
   };
 }
 
@@ -48,7 +48,7 @@ function CellView({ place, state, change, onPlace }) {
   const { gates, gate, others, other } = choices;
   const asked = gateOf(experiment, cell, state.gate);
   const onOther = (key) => change({ ...AFRESH, gate: state.gate, slice: state.slice, with: key });
-  const isUnknown = state.with && state.with !== NOTHING && !other;
+  const isUnknown = state.with && state.with !== WITH_NOTHING && !other;
   const instead = gate ? `; they are scored by ${gate.name} here` : "";
   return html`
     <h2 class="rows-title">${experiment.name} <span class="quiet">${cell.dataset}</span> ${cell.variant}</h2>

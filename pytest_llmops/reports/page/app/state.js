@@ -1,7 +1,7 @@
 // Where the reader is, kept in the address: every view is a link, and the back button works.
 //
 // Keys: view (overview | rows | trend | about), cell ("<experiment>::<cell id>"), gate (name of a gate), row (line number),
-// with (variant that the cell is compared with, or "baseline"), show, q, sort, slice, page: what the table of rows shows;
+// with (variant that the cell is compared with, or "*baseline", "*nothing"), show, q, sort, slice, page: what the table of rows shows;
 // use (path of an experiment): the use case that the overview is opened at.
 
 /** Read the address: an object of strings. A link to a cell is a link to its rows. */
