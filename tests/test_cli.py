@@ -50,7 +50,10 @@ def test_the_help_tells_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-COMMANDS = [["baseline", "save"], ["baseline", "show"], ["baseline", "diff"], ["compare"], ["regate"]]
+COMMANDS = [
+    *(["baseline", "save"], ["baseline", "show"], ["baseline", "diff"], ["compare"], ["regate"]),
+    *(["gate"], ["merge"], ["pr-comment"], ["report"], ["view"]),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

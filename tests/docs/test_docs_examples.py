@@ -15,6 +15,7 @@ SLOW = {
     "how-to/compare-with-a-baseline.md",
     "how-to/judge-a-prompt-change.md",
     "how-to/measure-noise.md",
+    "how-to/read-the-report.md",
     "how-to/record-llm-answers.md",
     "how-to/reuse-results.md",
     "how-to/test-your-gates.md",

@@ -46,9 +46,10 @@ function rowsOf(number) {
 /** Name of a row for people: its key if it has one. */
 const rowName = (row) => row.name || `row ${row.line}`;
 
-/** Names of all metrics of an experiment, in the order of its gates, then those that were only logged. */
+/** Names of all metrics of an experiment, in the order of the thresholds in its file, then those that were only logged. */
 function metricsOf(experiment) {
-  const gated = experiment.gates.filter((gate) => gate.metric).map((gate) => gate.name);
+  const inFile = d3.sort(experiment.gates, ({ line }) => line || Infinity);
+  const gated = inFile.filter((gate) => gate.metric).map((gate) => gate.name);
   const logged = experiment.cells.flatMap((cell) =>
     Object.entries(cell.metrics).flatMap(([evaluator, metrics]) => Object.keys(metrics).map((name) => `${evaluator}.${name}`)));
   return [...new Set([...gated, ...logged])];
