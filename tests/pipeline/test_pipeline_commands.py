@@ -40,7 +40,7 @@ def scripts() -> Iterator[str]:
 
 def command_lines() -> list[tuple[str, ...]]:
     """Return the commands in all scripts, without variables of the pipeline."""
-    lines = (line for text in scripts() for line in text.splitlines())
+    lines = (line for text in scripts() for line in text.replace("\\\n", " ").splitlines())
     return sorted({tuple(shlex.split(_MACRO.sub("1", line))) for line in lines})
 
 

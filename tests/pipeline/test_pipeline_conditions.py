@@ -9,24 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ado_agent import FAILED, SKIPPED, SUCCEEDED, Agent, Seen
+from ado_agent import CANCELED, FAILED, SKIPPED, SUCCEEDED, Agent, Seen
 from ado_run import Run, job_name
 from ado_templates import expand
 from doc_examples import ROOT
 
 STAGES = ("test", "evaluate", "approve", "deploy", "endpoint", "traffic", "rollback")
-OPEN = {"gate": "open", "endpoint": "open"}
+GATE, ENDPOINT, DEPLOYMENT = "gate.verdict.decision", "endpoint.verdict.decision", "deploy.release.deployment"
+RELEASED = {GATE: "open", DEPLOYMENT: "blue", ENDPOINT: "open"}
+"""Output variables of a release that succeeds, each named ``job.step.variable``."""
 
 Finish = Callable[..., dict[str, str]]
 
 
-def ending(pipeline: Mapping[str, Any], failing: Collection[str], decisions: Mapping[str, str]) -> dict[str, Any]:
-    """Return the pipeline with other steps: a job sets its decision, if it has one, and ends as its stage shall."""
+def ending(pipeline: Mapping[str, Any], failing: Collection[str], outputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return the pipeline with other steps: a job sets its output variable, if it has one, and ends as its stage."""
 
     def other(stage: str, job: Mapping[str, Any]) -> dict[str, Any]:
-        said = decisions.get(job_name(job), "")
-        command = f"echo '##vso[task.setvariable variable=decision;isOutput=true;isReadOnly=true]{said}'"
-        steps = [{"script": command, "name": "verdict"}] if said else []
+        steps = []
+        for name, value in outputs.items():
+            owner, step, variable = name.split(".")
+            if owner == job_name(job):
+                command = f"echo '##vso[task.setvariable variable={variable};isOutput=true;isReadOnly=true]{value}'"
+                steps.append({"script": command, "name": step})
         steps.append({"script": f"exit {int(stage in failing)}", "name": "end"})
         kept = {key: value for key, value in job.items() if key in ("dependsOn", "condition")}
         return {**kept, "job": job_name(job), "steps": steps}
@@ -46,7 +51,8 @@ def finish(tmp_path: Path) -> Finish:
 
     def run(
         *failing: str,
-        decisions: Mapping[str, str] = OPEN,
+        overdue: Collection[str] = (),
+        outputs: Mapping[str, str] = RELEASED,
         reason: str = "IndividualCI",
         branch: str = "refs/heads/main",
         approval: str = "environment",
@@ -56,7 +62,13 @@ def finish(tmp_path: Path) -> Finish:
         agent = Agent(
             repository=repository, environ={"PATH": os.environ["PATH"]}, seen=Seen(artifacts=tmp_path / "artifacts")
         )
-        done = Run(pipeline=ending(pipeline, failing, decisions), agent=agent, folder=tmp_path, variables=variables)
+        done = Run(
+            pipeline=ending(pipeline, failing, outputs),
+            agent=agent,
+            folder=tmp_path,
+            variables=variables,
+            overdue=frozenset(overdue),
+        )
         done.execute()
         return {name: stage.result for name, stage in done.stages.items()}
 
@@ -80,9 +92,13 @@ def test_a_slice_or_the_gate_that_fails_stops_the_release(finish: Finish) -> Non
     assert finish("evaluate") == expected(evaluate=FAILED, **NOT_RELEASED)
 
 
+def test_a_slice_that_runs_out_of_time_leaves_no_decision(finish: Finish) -> None:
+    assert finish(overdue=["slice"]) == expected(evaluate=CANCELED, **NOT_RELEASED)
+
+
 @pytest.mark.parametrize("decision", ["closed", ""])
 def test_only_the_decision_open_is_open(finish: Finish, decision: str) -> None:
-    assert finish(decisions={**OPEN, "gate": decision}) == expected(**NOT_RELEASED)
+    assert finish(outputs={**RELEASED, GATE: decision}) == expected(**NOT_RELEASED)
 
 
 def test_failed_unit_tests_stop_the_release(finish: Finish) -> None:
@@ -96,23 +112,41 @@ def test_who_does_not_approve_stops_the_release(finish: Finish) -> None:
 
 @pytest.mark.parametrize(
     ("reason", "branch"),
-    [
-        ("PullRequest", "refs/pull/7/merge"),
-        ("Schedule", "refs/heads/main"),
-        ("Manual", "refs/heads/feature"),
-    ],
+    [("Schedule", "refs/heads/main"), ("Manual", "refs/heads/feature"), ("Manual", "refs/pull/7/merge")],
 )
 def test_only_main_is_released_and_not_by_a_schedule(finish: Finish, reason: str, branch: str) -> None:
     assert finish(reason=reason, branch=branch) == expected(**NOT_RELEASED)
 
 
+def test_a_pull_request_has_nothing_to_release(finish: Finish) -> None:
+    results = finish(reason="PullRequest", branch="refs/pull/7/merge")
+    assert results == {"test": SUCCEEDED, "evaluate": SUCCEEDED}
+
+
+@pytest.mark.parametrize("how", [FAILED, CANCELED])
 @pytest.mark.parametrize(
     ("stage", "not_reached"), [("deploy", ("endpoint", "traffic")), ("endpoint", ("traffic",)), ("traffic", ())]
 )
-def test_a_release_that_fails_is_rolled_back(finish: Finish, stage: str, not_reached: tuple[str, ...]) -> None:
-    outcome = expected(rollback=SUCCEEDED, **{stage: FAILED}, **dict.fromkeys(not_reached, SKIPPED))
-    assert finish(stage) == outcome
+def test_a_release_that_does_not_arrive_is_rolled_back(
+    finish: Finish, stage: str, not_reached: tuple[str, ...], how: str
+) -> None:
+    results = finish(stage) if how == FAILED else finish(overdue=[stage])
+    assert results == expected(rollback=SUCCEEDED, **{stage: how}, **dict.fromkeys(not_reached, SKIPPED))
 
 
-def test_traffic_waits_for_the_endpoints_own_gate(finish: Finish) -> None:
-    assert finish(decisions={"gate": "open"}) == expected(traffic=SKIPPED)
+@pytest.mark.parametrize("decision", ["closed", ""])
+def test_without_the_endpoints_own_gate_all_is_taken_back(finish: Finish, decision: str) -> None:
+    results = finish(outputs={**RELEASED, ENDPOINT: decision})
+    assert results == expected(traffic=SKIPPED, rollback=SUCCEEDED)
+
+
+@pytest.mark.parametrize("how", [FAILED, CANCELED])
+def test_where_nothing_was_deployed_nothing_is_taken_back(finish: Finish, how: str) -> None:
+    outputs = {GATE: "open"}
+    results = finish("deploy", outputs=outputs) if how == FAILED else finish(overdue=["deploy"], outputs=outputs)
+    assert results == expected(deploy=how, endpoint=SKIPPED, traffic=SKIPPED)
+
+
+def test_an_approval_that_runs_out_of_time_takes_nothing_back(finish: Finish) -> None:
+    stopped = {**NOT_RELEASED, "approve": CANCELED}
+    assert finish(overdue=["approve"], outputs={GATE: "open"}) == expected(**stopped)

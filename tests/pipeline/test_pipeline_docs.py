@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,30 @@ def test_every_step_of_the_workflows_gate_runs_after_a_failure() -> None:
     steps = workflow()["jobs"]["gate"]["steps"]
     merge = [step.get("name") for step in steps].index("Merge")
     assert [step for step in steps[merge:] if not step["if"].startswith("${{ !cancelled()")] == []
+
+
+@pytest.mark.parametrize(("job", "name", "program"), [("slice", "Evaluate", "python"), ("gate", "Merge", "llmops")])
+def test_the_runner_takes_no_commands_from_a_step_that_shows_rows(
+    tmp_path: Path, job: str, name: str, program: str
+) -> None:
+    (script,) = [step["run"] for step in workflow()["jobs"][job]["steps"] if step.get("name") == name]
+    stub(tmp_path / "uuidgen", "echo unguessable")
+    stub(tmp_path / program, 'echo "::error::$#"; exit 3')
+    command = re.sub(r"\$\{\{.*?\}\}", "1", script)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-c", command], env={"PATH": path}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    begin, said, end = done.stdout.splitlines()
+    assert (begin, end) == ("::stop-commands::unguessable", "::unguessable::")
+    assert said.startswith("::error::")
+    assert done.returncode == 3
+
+
+def stub(path: Path, command: str) -> None:
+    """Write a program that stands for another."""
+    path.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+    path.chmod(0o755)
 
 
 def test_the_workflow_may_read_only() -> None:

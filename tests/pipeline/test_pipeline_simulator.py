@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ado_agent import FAILED, PARTLY, SKIPPED, SUCCEEDED, Agent, Job, Seen
+from ado_agent import CANCELED, FAILED, PARTLY, SKIPPED, SUCCEEDED, Agent, Job, Seen, status_functions
 from ado_expressions import evaluate, parse
 from ado_templates import TemplateError, expand
 
@@ -34,6 +34,21 @@ def test_expressions(expression: str, value: bool) -> None:
         "dependencies": {"a": {"outputs": {"job.step.name": "open"}}},
     }
     assert evaluate(parse(expression), context, {"succeeded": lambda: True}) is value
+
+
+@pytest.mark.parametrize(
+    ("results", "holding"),
+    [
+        ([], {"always", "succeeded", "succeededOrFailed"}),
+        ([SUCCEEDED, PARTLY], {"always", "succeeded", "succeededOrFailed"}),
+        ([SUCCEEDED, FAILED], {"always", "succeededOrFailed", "failed"}),
+        ([SUCCEEDED, CANCELED], {"always"}),
+        ([SUCCEEDED, SKIPPED], {"always"}),
+        ([FAILED, SKIPPED], {"always", "failed"}),
+    ],
+)
+def test_conditions_ask_for_what_came_before(results: list[str], holding: set[str]) -> None:
+    assert {name for name, holds in status_functions(results).items() if holds()} == holding
 
 
 @pytest.mark.parametrize("expression", ["eq('a'", "eq('a' 'b')", "eq('a','b'))", "eq(?)", ""])

@@ -23,7 +23,9 @@ import ado_log
 from ado_expressions import Functions, evaluate, parse
 
 SUCCEEDED, PARTLY, FAILED, SKIPPED = "Succeeded", "SucceededWithIssues", "Failed", "Skipped"
-_WORST_FIRST = (FAILED, PARTLY, SUCCEEDED, SKIPPED)
+CANCELED = "Canceled"
+_WORST_FIRST = (FAILED, CANCELED, PARTLY, SUCCEEDED, SKIPPED)
+_CLEAN_CHECKOUT = {"checkout": "self", "clean": "true"}
 _MACRO = re.compile(r"\$\(([\w.]+)\)")
 _SECRET = "System.AccessToken"
 _SET_VARIABLE = "task.setvariable"
@@ -121,7 +123,7 @@ class _Runner:
             inputs = {name: self._expanded(text) for name, text in node["inputs"].items()}
             self._run_task(node, inputs, step)
         else:
-            assert node == {"download": "none"}, node
+            assert node in ({"download": "none"}, _CLEAN_CHECKOUT), node  # each job has a fresh clone here
 
     def _run_script(self, node: Mapping[str, Any], step: Step) -> None:
         file = self.folder / "temp" / "script.sh"
@@ -258,10 +260,15 @@ def worst(results: Sequence[str]) -> str:
 
 
 def status_functions(results: Sequence[str]) -> Functions:
-    """Make the functions of a condition that ask for the results of what came before."""
+    """Make the functions of a condition that ask for the results of what came before.
+
+    ``succeededOrFailed`` is false after what was canceled, and, though the documentation does not say so, after what
+    was skipped (MicrosoftDocs/azure-devops-docs#2896).
+    """
     return {
+        "always": lambda: True,
         "succeeded": lambda: all(result in (SUCCEEDED, PARTLY) for result in results),
-        "succeededOrFailed": lambda: True,  # nobody cancels a run here
+        "succeededOrFailed": lambda: not {CANCELED, SKIPPED} & set(results),
         "failed": lambda: FAILED in results,
     }
 

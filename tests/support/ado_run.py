@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ado_agent import FAILED, SKIPPED, Agent, Job, status_functions, worst
+from ado_agent import CANCELED, FAILED, SKIPPED, Agent, Job, status_functions, worst
 from ado_expressions import evaluate, parse
 
 _RUNTIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
@@ -37,13 +37,18 @@ class Stage:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run of a pipeline on an agent. ``variables`` are those of the run; ``lost`` are slices whose machine dies."""
+    """A run of a pipeline on an agent.
+
+    ``variables`` are those of the run. ``lost`` are slices whose machine dies, ``overdue`` jobs that do all their
+    steps, but not in time.
+    """
 
     pipeline: Mapping[str, Any]
     agent: Agent
     folder: Path
     variables: Mapping[str, str]
     lost: frozenset[int] = frozenset()
+    overdue: frozenset[str] = frozenset()
     stages: dict[str, Stage] = field(default_factory=dict)
 
     def execute(self, *names: str) -> None:
@@ -77,7 +82,9 @@ class Run:
                 continue
             folder = self.folder / stage.name / f"{name}-{position}"
             variables = self._job_variables(given, folder, position, count)
-            stage.jobs.append(self.agent.run(name, job_steps(node), variables))
+            stage.jobs.append(job := self.agent.run(name, job_steps(node), variables))
+            if name in self.overdue:
+                job.result = CANCELED
 
     def _job_variables(self, given: Mapping[str, str], folder: Path, position: int, count: int) -> dict[str, str]:
         stages = {
