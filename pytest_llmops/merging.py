@@ -5,7 +5,7 @@ A whole that can't be put together has a closed gate that says why: a part that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -17,8 +17,11 @@ from pytest_llmops.stats.gates import NOTHING, decide, incomplete, obstacles_of
 Named = tuple[str, Report]
 """The results of a session, and what messages call them: their folder."""
 
-_OF_AN_AGENT = ("shard", "report-dir", "ledger", "history")
-"""Settings that may differ between the agents of one session: what they do of it, and where they keep files."""
+_OF_AN_AGENT = ("shard", "report-dir", "ledger", "history", "baseline")
+"""Settings that may differ between the agents of one session: what they do of it, and where they keep files.
+
+What a baseline holds has to be the same: the digests tell.
+"""
 _SHOWN = 5
 
 
@@ -29,18 +32,20 @@ class _Part:
     shard: Shard
 
 
-def merge(found: Sequence[Named], troubles: Sequence[str] = ()) -> Report:
+def merge(found: Sequence[Named], troubles: Sequence[str] = (), aside: Sequence[str] = ()) -> Report:
     """Make one report of those of shards: what one session on all of it would have found out.
 
-    ``troubles`` is what else is wrong, a line each, such as results that can't be read. They and ``problems`` close the
-    gate. What shards found out is in the report unless they are not of one session.
+    ``troubles`` is what else is wrong with their results, a line each, such as some that can't be read; ``aside`` is
+    what is wrong beside them. They and ``problems`` close the gate. What shards found out is in the report unless they
+    are not of one session. It is as old as its oldest part.
     """
     parts, conflicts = _last(found), list(_conflicts(found))
     missing = list(_missing(parts))
     obstacles = [*troubles, *conflicts, *missing]
     if conflicts or not parts:
-        created = max((report.created for _, report in found), default="")
-        return Report(experiments={}, cells=(), gates=(), decision=decide((), obstacles), created=created)
+        created = min((report.created for _, report in found), default="")
+        decision = decide((), [*obstacles, *aside])
+        return Report(experiments={}, cells=(), gates=(), decision=decision, created=created)
     first = parts[0]
     gates = _gates(parts)
     keys = dict.fromkeys(cell_key(gate.experiment, gate.cell) for gate in gates)
@@ -56,9 +61,9 @@ def merge(found: Sequence[Named], troubles: Sequence[str] = ()) -> Report:
         experiments={path: name for part in parts for path, name in part.report.experiments.items()},
         cells=tuple(cells[key] for key in keys if key in cells),
         gates=gates,
-        decision=decide(gates, dict.fromkeys(obstacles)),
+        decision=decide(gates, dict.fromkeys((*obstacles, *aside))),
         settings={name: value for name, value in first.report.settings.items() if name != "shard"},
-        created=max(part.report.created for part in parts),
+        created=min(part.report.created for part in parts),
         baselines={path: source for part in parts for path, source in part.report.baselines.items()},
         shard=None,
     )
@@ -120,11 +125,22 @@ def _differences(first: _Part, other: _Part) -> Iterator[str]:
     for name in dict.fromkeys((*expected, *known)):
         if expected.get(name) != known.get(name):
             yield f"{name} is {known.get(name, 'none')}, not {expected.get(name, 'none')}"
-    mine, theirs = first.shard.planned, other.shard.planned
-    unlike = sorted(path for path in mine.keys() | theirs.keys() if mine.get(path) != theirs.get(path))
-    if unlike:
-        more = f" and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
-        yield f"other items are planned in {', '.join(unlike[:_SHOWN])}{more}"
+    mine, theirs = first.shard, other.shard
+    if unlike := _unlike(mine.planned, theirs.planned):
+        yield f"other items are planned in {_listed(unlike)}"
+    elif unlike := _unlike(mine.digests, theirs.digests):
+        yield f"other thresholds, flows, data or baselines are in {_listed(unlike)}"
+    if unlike := _unlike(mine.tests, theirs.tests):
+        yield f"other tests were selected in {_listed(unlike)}"
+
+
+def _unlike(mine: Mapping[str, object], theirs: Mapping[str, object]) -> list[str]:
+    return sorted(path for path in mine.keys() | theirs.keys() if mine.get(path) != theirs.get(path))
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(paths[:_SHOWN]) + more
 
 
 def _facts(part: _Part) -> dict[str, str]:

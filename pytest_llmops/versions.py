@@ -39,11 +39,21 @@ class Versions:
 
         What the flow reads is known after the run: see ``with_reads``.
         """
-        variant = request.variant
+        return self.of_all([request])[0]
+
+    def of_all(self, requests: Iterable[RunRequest]) -> list[str]:
+        """Return what ``of`` does for many runs, for which the files of each flow are looked at once."""
+        definitions: dict[tuple[Path, str], dict[str, Any]] = {}
+        return [self._of(request, definitions) for request in requests]
+
+    def _of(self, request: RunRequest, definitions: dict[tuple[Path, str], dict[str, Any]]) -> str:
+        flow, variant = request.flow, request.variant
         try:
+            if (flow.file, flow.entry) not in definitions:
+                definitions[flow.file, flow.entry] = self._definition(flow)
             return digest(
                 {
-                    "flow": self._definition(request.flow),
+                    "flow": definitions[flow.file, flow.entry],
                     "nodes": variant.nodes,
                     "overrides": variant.overrides,
                     "init": _portable(variant.init),

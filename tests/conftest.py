@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from recorded_case import move_into, record, write_case
+
+# On an agent of Azure Pipelines, sessions that tests start would write for the pipeline that runs the tests.
+_OF_THE_AGENT = ("TF_BUILD", "BUILD_", "SYSTEM_")
+
+
+def pytest_configure() -> None:
+    for name in [name for name in os.environ if name.startswith(_OF_THE_AGENT)]:
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ LAYERS = [
     {"records"},
     {"spec", "stats", "cassettes", "throttle", "ledger", "matrix", "store", "mutation"},
     {"plan", "versions", "thresholds"},
-    {"judging", "sharding"},
+    {"judging", "sharding", "fingerprints"},
     {"engines"},
     {"session", "regating", "merging"},
     {"reports"},

@@ -66,6 +66,19 @@ def test_every_option_of_a_command_is_in_the_reference(command: list[str], capsy
     assert {option for option in options if f"`{option}" not in page} == set()
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_says_what_it_does(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command[:-1], "--help"])
+    purpose = re.search(rf"^ +{command[-1]}\s+(.+(\n {{9,}}.+)*)", capsys.readouterr().out, re.MULTILINE)
+    assert purpose is not None
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    _, said, *_ = capsys.readouterr().out.split("\n\n")
+    words = " ".join(purpose[1].split())
+    assert " ".join(said.split()) == f"{words[0].upper()}{words[1:]}."
+
+
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a ledger that holds one run of three rows, below the working directory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -59,6 +60,17 @@ def test_an_open_gate(capsys: Output) -> None:
     assert capsys.readouterr().out == f"decided: {created}, 1 experiment, llm replay\ngate: open: 2 gates, 2 PASS\n"
 
 
+def test_the_folder_is_an_argument_or_an_option(capsys: Output) -> None:
+    write(session())
+    Path("reports").rename("there")
+    assert main(["gate", "there"]) == main(["gate", "--report-dir", "there"]) == 0
+    with pytest.raises(SystemExit) as end:
+        main(["gate", "there", "--report-dir", "there"])
+    assert end.value.code == 4
+    said = "llmops gate: argument --report-dir: not allowed with argument DIR"
+    assert capsys.readouterr().err.splitlines()[-1] == said
+
+
 def test_a_closed_gate_says_what_closed_it(capsys: Output) -> None:
     obstacle = "evals/test_a.py::test_b: test failed"
     made = session(run_gate(), FAILED, metric_gate(FEW_SHOT, value=0.25, verdict="FAIL", blocking=False))
@@ -107,7 +119,7 @@ def test_what_is_no_decision_is_a_closed_gate(capsys: Output) -> None:
 def test_verdicts_that_do_not_close_leave_the_gate_open(capsys: Output) -> None:
     write(session(run_gate(), unsure_gate(), metric_gate(FEW_SHOT, value=0.25, verdict="FAIL", blocking=False)))
     assert main(["gate"]) == 0
-    assert last_line(capsys) == "gate: open: 3 gates, 1 FAIL, 1 INCONCLUSIVE, 1 PASS"
+    assert last_line(capsys) == "gate: open: 3 gates, 1 FAIL (1 not blocking), 1 INCONCLUSIVE (1 not blocking), 1 PASS"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +213,7 @@ def test_the_decision_on_a_shard_is_none(capsys: Output) -> None:
     [
         ({"max_rows": "5"}, "max-rows 5"),
         ({"variants": "terse"}, "variants terse"),
+        ({"repeat": "1"}, "repeat 1"),
         ({"thresholds": "f1>= 0.1"}, "thresholds f1>= 0.1"),
         ({"regated": "yes"}, "regated yes"),
         ({"max_rows": "5", "variants": "defaults"}, "max-rows 5, variants defaults"),
@@ -217,7 +230,7 @@ def test_a_limited_session_is_not_complete(limits: dict[str, str], shown: str, c
 
 
 def test_what_does_not_limit_a_session() -> None:
-    write(session(env="prod", variants="all", baseline="main", repeat="3"))
+    write(session(env="prod", variants="all", baseline="main"))
     assert main(["gate", "--complete"]) == 0
 
 
@@ -294,13 +307,14 @@ def test_a_fault_of_our_own_is_a_closed_gate(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_a_decision_that_can_not_be_printed_is_closed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     def fail(_: object) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pytest_llmops.cli.gate.show", fail)
     write(session())
-    with pytest.raises(OSError, match="no space left"):
-        main(["gate", "--ado"])
-    commands = ado_log.named("task.setvariable", ado_log.parse(capsys.readouterr().out))
+    assert main(["gate", "--ado"]) == 1
+    said = capsys.readouterr()
+    assert said.err == "the output can't be written: No space left on device\n"
+    commands = ado_log.named("task.setvariable", ado_log.parse(said.out))
     assert [command.message for command in commands if command.properties["variable"] == "decision"] == ["closed"]
 
 

@@ -64,7 +64,7 @@ def is_closed_because(*reasons: str) -> bool:
 @pytest.mark.parametrize("folders", [["shards"], ["shards/1", "shards/2"], ["shards/2", "shards/1"], ["."]])
 def test_folders_of_shards_or_one_that_holds_them(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge", *folders]) == 0
-    assert capsys.readouterr().out.splitlines()[-2:] == ["reports: reports/summary.md", "gate: open"]
+    assert capsys.readouterr().out.splitlines()[-2:] == ["reports: reports/index.html", "gate: open"]
     gate = read()
     assert (gate["state"], gate["shard"], gate["commit"], gate["build"]) == ("open", None, "c0ffee", "12")
     assert len(gate["gates"]) == len(read("results.json")["gates"]) == 4
@@ -102,13 +102,44 @@ def test_merging_again_does_not_read_what_was_merged() -> None:
     assert len(read(folder=".")["gates"]) == 4
 
 
-@pytest.mark.parametrize("folders", [["shards"], ["shards/1", "shards/2"]])
+def everything(folder: str) -> dict[str, bytes]:
+    return {file.as_posix(): file.read_bytes() for file in Path(folder).rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("folders", [["shards"], ["shards/1", "shards/2"], ["nowhere"]])
 def test_a_shard_is_not_overwritten(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    put_junit(1, 2)
+    before = everything("shards")
     assert main(["merge", *folders, "--report-dir", "shards/1"]) == 4
     assert capsys.readouterr().err == (
         "shards/1: shard 1/2 is there, which what is merged would replace; name another folder with --report-dir\n"
     )
-    assert read("results.json", "shards/1")["shard"]["index"] == 1
+    assert everything("shards") == before
+
+
+def test_a_shard_below_merged_results_is_not_overwritten_either() -> None:
+    assert main(["merge", "shards", "--report-dir", "shards"]) == 0
+    before = everything("shards")
+    assert main(["merge", "shards", "--report-dir", "shards/1"]) == 4
+    assert everything("shards") == before
+
+
+@pytest.mark.parametrize("folders", [["nowhere"], ["reports"], ["whole"], ["shards/1/junit.xml"]])
+def test_where_no_shard_is_found_earlier_results_stay(folders: list[str]) -> None:
+    put_junit(1)
+    write_reports(session(), Path("reports"))
+    write_reports(session(), Path("whole"))
+    before = everything("reports")
+    assert main(["merge", *folders]) == 1
+    assert read()["state"] == "closed"
+    assert "closed" in Path("reports/summary.md").read_text(encoding="utf-8")
+    after = everything("reports")
+    assert {name for name in before if after[name] != before[name]} == {"reports/gate.json", "reports/summary.md"}
+
+
+def test_the_results_of_shards_may_be_named_themselves() -> None:
+    assert main(["merge", "shards/1/results.json", "shards/2/results.json"]) == 0
+    assert len(read()["gates"]) == 4
 
 
 def test_results_below_those_of_a_shard_are_none_of_it() -> None:
@@ -130,7 +161,7 @@ def test_a_missing_shard_closes_the_gate(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_folder_without_results_closes_the_gate(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     assert main(["merge", "shards", name]) == 1
-    line = f"{name}: there is no results.json in it, or below; name the reports of shards"
+    line = f"{name}: there is no results.json of a shard in it, or below; name the reports of shards"
     assert capsys.readouterr().err == f"ERROR: {line}\n"
     assert is_closed_because(line)
     assert main(["merge", name]) == 1
@@ -169,7 +200,7 @@ def test_shards_of_different_commits_close_the_gate(capsys: pytest.CaptureFixtur
     said = capsys.readouterr()
     assert said.err == f"ERROR: {line}\n"
     assert said.out.splitlines() == [
-        "reports: reports/summary.md",
+        "reports: reports/index.html",
         "gate: closed: shards/2: not of the same session as shards/1: commit is beef, not c0ff… (and 1 more)",
     ]
     assert is_closed_because(line)
@@ -240,6 +271,41 @@ def test_junit_files_that_do_not_add_up_close_the_gate(
     assert not Path("reports/junit.xml").exists()
 
 
+def test_no_junit_file_of_an_earlier_merge_stays() -> None:
+    put_junit(1, 2)
+    assert main(["merge", "shards"]) == 0
+    Path("shards/2/junit.xml").unlink()
+    assert main(["merge", "shards"]) == 1
+    assert not Path("reports/junit.xml").exists()
+
+
+def test_what_shards_found_out_comes_before_their_junit_files(capsys: pytest.CaptureFixture[str]) -> None:
+    put_junit(1)
+    for index, made in enumerate(shards(session(), 2), 1):
+        why = ["evals/test_x.py: collection failed"]
+        write_reports(replace(made, decision=decide(made.gates, why)), Path(f"shards/{index}"))
+    assert main(["merge", "shards"]) == 1
+    assert "gate: closed: evals/test_x.py: collection failed (and 1 more)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["../junit.xml", "/nowhere/junit.xml"])
+def test_a_junit_file_is_one_of_the_shards(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["merge", "shards", "--junit", name]) == 4
+    assert capsys.readouterr().err == (
+        f"--junit: {name} is not a file in the folders of the shards; name one from there\n"
+    )
+    assert read() == {"state": "open"}
+
+
+def test_a_junit_file_that_can_not_be_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("reports/junit.xml").mkdir()
+    assert main(["merge", "shards"]) == 4
+    assert capsys.readouterr().err == (
+        "reports/junit.xml: can't be removed: Is a directory; name another folder with --report-dir\n"
+    )
+    assert not Path("reports/gate.json").exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["--shards", "shards"], ["shards", "--junit"]])
 def test_a_wrong_command_line_is_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -299,7 +365,7 @@ JSON = st.recursive(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(key=st.sampled_from(["index", "count", "planned", "own", "attempt"]), value=JSON)
+@given(key=st.sampled_from(["index", "count", "planned", "own", "attempt", "digests", "tests"]), value=JSON)
 def test_no_record_of_a_shard_makes_a_traceback(key: str, value: Any) -> None:
     put(session())
     document = read("results.json", "shards/2")

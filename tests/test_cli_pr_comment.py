@@ -21,7 +21,7 @@ from pytest_llmops.records.report import BUILD, COMMIT, Report
 from pytest_llmops.reports.write import write_reports
 
 SHA = "c" * 40
-MARKER = "<!-- llmops:5:gate -->"
+MARKER = "<!-- llmops:5:gate iteration=2 build=77 -->"
 FAILED = metric_gate(verdict="FAIL", rule=">= 0.8", reason="1 of 2 rows failed")
 HEADLINE = "FAIL matcher.exact\\_match\\_rate[ner\\_extract-general-terse]"
 Output = pytest.CaptureFixture[str]
@@ -79,6 +79,7 @@ def test_an_open_gate(repos: AzureRepos, capsys: Output) -> None:
     assert "| matcher.exact_match_rate\\[ner_extract-general-terse\\] | PASS | 0.5 |" in content(thread)
     assert repos.statuses == [
         {
+            "id": 1,
             "state": "succeeded",
             "description": "gate open: 2 gates, 2 PASS",
             "context": {"name": "gate", "genre": "llmops"},
@@ -117,6 +118,27 @@ def test_a_second_run_updates_the_comment(repos: AzureRepos, capsys: Output) -> 
     assert thread["status"] == "active"
 
 
+def test_an_older_run_that_took_longer_changes_no_comment_of_a_newer_one(
+    repos: AzureRepos, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("BUILD_BUILDID", "78")
+    write(run_gate(), FAILED, versions={COMMIT: SHA, BUILD: "78"})
+    main(["pr-comment"])
+    (thread,) = repos.threads
+    newer = content(thread)
+    monkeypatch.setenv("BUILD_BUILDID", "77")
+    monkeypatch.setenv("SYSTEM_PULLREQUEST_SOURCECOMMITID", "a" * 40)
+    write()
+    capsys.readouterr()
+    assert main(["pr-comment"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pull request 12: comment left as it is: it is of run 78, which is newer",
+        "pull request 12: status llmops/gate is succeeded",
+    ]
+    assert (content(thread), thread["status"], len(repos.threads)) == (newer, "active", 1)
+    assert [status["iterationId"] for status in repos.statuses] == [2, 1]
+
+
 def test_a_deleted_comment_is_not_brought_back(repos: AzureRepos) -> None:
     write()
     main(["pr-comment"])
@@ -136,8 +158,8 @@ def test_each_suite_and_each_pipeline_has_its_own(repos: AzureRepos, monkeypatch
     main(["pr-comment"])
     assert [content(thread).partition("\n")[0] for thread in repos.threads] == [
         MARKER,
-        "<!-- llmops:5:nightly%20-%2D%3E%20x -->",
-        "<!-- llmops:6:gate -->",
+        "<!-- llmops:5:nightly%20-%2D%3E%20x iteration=2 build=77 -->",
+        "<!-- llmops:6:gate iteration=2 build=77 -->",
     ]
     assert [status["context"]["name"] for status in repos.statuses][:2] == ["gate", "nightly --> x"]
 
@@ -247,7 +269,7 @@ def test_a_dry_run_sends_nothing(repos: AzureRepos, monkeypatch: pytest.MonkeyPa
     write(metric_gate(verdict="FAIL", reason="##vso[task.complete result=Succeeded]"))
     assert main(["pr-comment", "--dry-run", "--suite", "smoke"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("<!-- llmops:5:smoke -->\n")
+    assert "\n# Gate closed: smoke\n" in out
     assert out.endswith("status: llmops/smoke: failed\n")
     assert ado_log.parse(out) == []
     assert repos.requests == []
@@ -289,5 +311,5 @@ def test_the_body_is_what_was_sent(repos: AzureRepos, capsys: Output) -> None:
     main(["pr-comment", "--dry-run"])
     shown = capsys.readouterr().out.splitlines()[:-1]
     main(["pr-comment"])
-    assert shown == content(repos.threads[0]).splitlines()
+    assert shown == content(repos.threads[0]).splitlines()[1:]
     assert json.loads(Path("reports/gate.json").read_text(encoding="utf-8"))["state"] == "open"

@@ -88,6 +88,15 @@ def test_earlier_sessions_are_shown(reports: Path, capsys: pytest.CaptureFixture
     assert line.startswith("history past/results.json: not the whole results of a session (")
 
 
+@pytest.mark.parametrize("command", ["report", "merge"])
+def test_there_is_one_folder_of_earlier_sessions(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "reports", "--history", "a", "--history", "b"])
+    assert end.value.code == 4
+    said = "argument --history: there are two; name one folder that has both below it"
+    assert capsys.readouterr().err.splitlines()[-1] == f"llmops {command}: {said}"
+
+
 def test_rows_are_shown_beside_a_baseline() -> None:
     shutil.copytree("reports", "before")
     assert run("reports", "--baseline", "before") == 0
@@ -100,7 +109,8 @@ def test_a_baseline_that_is_gone_is_a_line_and_no_error(capsys: pytest.CaptureFi
     write_reports(replace(report(), baselines={EXPERIMENT: "gone.json"}), Path("reports"))
     assert run("reports") == 0
     said = "baseline gone.json: there is none; run pytest and save one with: llmops baseline save"
-    assert capsys.readouterr().err == f"{said}\n"
+    todo = "be in pytest's rootdir, or name the baseline with --baseline"
+    assert capsys.readouterr().err == f"{said}\nit was looked for at {Path.cwd() / 'gone.json'}: {todo}\n"
     (experiment,) = overview()["experiments"]
     assert experiment["baseline"]["problem"] == said
 

@@ -123,6 +123,22 @@ def test_output_that_nobody_reads_is_no_trouble() -> None:
     assert (process.returncode, process.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [["schema"], ["gate"], ["gate", "--ado"], ["pr-comment", "--dry-run"]], ids=" ".join
+)
+def test_output_that_can_not_be_written_is_said(arguments: list[str], folder: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "the output can't be written: No space left on device\n")
+
+
+def test_complaints_that_can_not_be_written_change_no_code(folder: Path) -> None:
+    with open(os.devnull, "rb") as unwritable:
+        done = subprocess.run([*COMMAND, "report", "nowhere"], stderr=unwritable, check=False)
+    assert done.returncode == 4
+
+
 HOSTILE = "a\x1b[31m##vso[task.complete result=Succeeded]\u202e"
 SAFE = "a\\x1b[31m# #vso[task.complete result=Succeeded]\\u202e"
 

@@ -90,10 +90,13 @@ def test_a_shard_with_nothing_to_do_closes_nothing() -> None:
     assert "shard" not in merged.settings
 
 
-def test_the_time_is_that_of_the_last_shard() -> None:
+def test_a_whole_is_as_old_as_its_oldest_shard() -> None:
     one, two = shards(whole(), 2)
-    later = replace(one, created="2026-09-01T10:05:00+00:00")
-    assert merge(named([later, two])).created == later.created
+    older = replace(two, created="2026-08-01T10:05:00+00:00")
+    assert merge(named([one, older])).created == older.created
+    foreign = replace(older, versions={"commit": "abc"})
+    assert merge(named([one, foreign])).created == older.created
+    assert merge(named([one, replace(two, created="")])).created == ""
 
 
 def test_what_closed_a_shard_beside_verdicts_closes_the_whole() -> None:
@@ -208,16 +211,60 @@ def test_a_shard_with_another_plan_is_refused() -> None:
     ]
 
 
-def test_where_an_agent_keeps_its_files_is_its_own_affair() -> None:
-    one, two = shards(whole(), 2)
-    elsewhere = replace(two, settings={**two.settings, "ledger": "/agent2/ledger", "history": "/agent2/history"})
-    assert problems(named([one, elsewhere])) == []
+DIGESTS = {EXPERIMENT: "aa", "evals/more/experiment.yaml": "bb"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"digests": {**DIGESTS, EXPERIMENT: "cc"}}, f"thresholds, flows, data or baselines are in {EXPERIMENT}"),
+        ({"digests": {}}, f"thresholds, flows, data or baselines are in evals/more/experiment.yaml, {EXPERIMENT}"),
+        ({"tests": {}}, "tests were selected in tests/test_a.py"),
+        (
+            {"tests": {f"tests/test_{name}.py": "dd" for name in "abcdefg"}},
+            "tests were selected in tests/test_b.py, tests/test_c.py, tests/test_d.py, tests/test_e.py, "
+            "tests/test_f.py and 1 more",
+        ),
+    ],
+)
+def test_a_shard_of_other_files_is_refused(changes: dict[str, Any], difference: str) -> None:
+    one, two = (changed(made, digests=DIGESTS, tests={"tests/test_a.py": "dd"}) for made in shards(whole(), 2))
+    assert problems(named([one, two])) == []
+    found = named([one, changed(two, **changes)])
+    assert problems(found) == [f"b: not of the same session as a: other {difference}"]
+    assert merge(found).gates == ()
+
+
+@pytest.mark.parametrize("setting", ["ledger", "history", "baseline"])
+def test_where_an_agent_keeps_its_files_is_its_own_affair(setting: str) -> None:
+    one, two = (
+        replace(made, settings={**made.settings, setting: f"/agent{index}/{setting}"})
+        for index, made in enumerate(shards(whole(), 2))
+    )
+    assert problems(named([one, two])) == []
 
 
 def test_other_troubles_close_the_gate_too() -> None:
     found = named(shards(report(run_gate(), run_gate(FEW_SHOT)), 2))
     assert merge(found, ["c/results.json: torn"]).decision.reasons == ("c/results.json: torn",)
     assert merge([], ["c/results.json: torn"]).decision.reasons == ("c/results.json: torn", "nothing was evaluated")
+
+
+def test_what_is_wrong_beside_the_results_comes_last() -> None:
+    one, two = shards(report(run_gate(), run_gate(FEW_SHOT)), 2)
+    broken = with_reasons(one, "evals/test_x.py: collection failed")
+    aside = ["junit.xml: torn"]
+    assert merge(named([broken, two]), [], aside).decision.reasons == (
+        "evals/test_x.py: collection failed",
+        "junit.xml: torn",
+    )
+    assert merge(named([broken]), ["c: no"], aside).decision.reasons == (
+        "c: no",
+        "of 2 shards, 2 is missing (there are: 1 in a)",
+        "evals/test_x.py: collection failed",
+        "junit.xml: torn",
+    )
+    assert merge([], ["c: no"], aside).decision.reasons == ("c: no", "junit.xml: torn", "nothing was evaluated")
 
 
 def test_an_experiment_without_variants_closes_the_gate_once() -> None:

@@ -20,7 +20,7 @@ _SHOWN = 10
 """The agent shows as many errors of a step, and as many warnings."""
 _LONG = 400
 _GRAVITY = ("ERROR", "FAIL", "INCONCLUSIVE", "PASS")
-_LINE_OF_A_FILE = re.compile(r"((?:[A-Za-z]:)?[^:\n]+):(\d+): (.+)", re.DOTALL)
+_LINE_OF_A_FILE = re.compile(r"((?:[A-Za-z]:)?[^:\n]+):(\d{1,9}): (.+)", re.DOTALL)
 _SOURCES = (".py", ".yaml", ".yml")
 _NOT_WRITTEN = "the reports could not be written, so the gate is closed"
 

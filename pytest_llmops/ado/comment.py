@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from pytest_llmops.ado.environment import Pipeline
@@ -19,13 +20,33 @@ _LONG = 1000
 _CUT = "\n\n*The rest does not fit here: see summary.md among the reports of the run.*\n"
 # What notifies people or links work items and pull requests: @<id>, #12, !12. Not the # of an entity such as &#92;.
 _MENTION = re.compile(r"(?<!&)([@#!])(?=[\w<&])")
+_TURN = re.compile(r"iteration=(\d{1,9}) build=(\d{1,18}) -->")
 _JOINER = "\u2060"  # has no width, and keeps the two apart
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Turn:
+    """Which of two runs is the newer one: first by the iteration of the pull request, then by the run's number."""
+
+    iteration: int = 0
+    build: int = 0
+
+
 def marker_of(definition: str, suite: str) -> str:
-    """Write what tells the comment of a suite of a pipeline from all others. It does not show."""
+    """Begin what tells the comment of a suite of a pipeline from all others. Its line, with a turn, does not show."""
     # Two hyphens would end what does not show.
-    return f"<!-- llmops:{quote(definition).replace('--', '-%2D')}:{quote(suite).replace('--', '-%2D')} -->"
+    return f"<!-- llmops:{quote(definition).replace('--', '-%2D')}:{quote(suite).replace('--', '-%2D')} "
+
+
+def marked(marker: str, turn: Turn, text: str) -> str:
+    """Put the line that does not show before a comment."""
+    return f"{marker}iteration={turn.iteration} build={turn.build} -->\n{text}"
+
+
+def turn_of(marker: str, content: str) -> Turn:
+    """Read from a comment which run wrote it; the earliest turn where it does not say."""
+    known = _TURN.match(content.removeprefix(marker))
+    return Turn(int(known[1]), int(known[2])) if known else Turn()
 
 
 def comment_text(check: GateCheck, report: Report | None, *, suite: str, run: Pipeline, note: str = "") -> str:

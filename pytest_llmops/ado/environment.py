@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 _UNRESOLVED = "$("
+_DIGITS = 9
+"""No count of an agent has more; Python refuses to read thousands of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,6 @@ class Pipeline:
     number: str = ""
     host: str = ""
     definition: str = ""
-    reason: str = ""
     commit: str = ""
     source_commit: str = ""
     collection: str = ""
@@ -65,7 +66,6 @@ def read_pipeline(environ: Mapping[str, str]) -> Pipeline:
         number=text("BUILD_BUILDNUMBER"),
         host=text("SYSTEM_HOSTTYPE"),
         definition=text("SYSTEM_DEFINITIONID") or text("BUILD_DEFINITIONNAME"),
-        reason=text("BUILD_REASON"),
         commit=text("BUILD_SOURCEVERSION"),
         source_commit=text("SYSTEM_PULLREQUEST_SOURCECOMMITID"),
         collection=text("SYSTEM_COLLECTIONURI") or text("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI"),
@@ -84,4 +84,4 @@ def _slice(position: int, total: int) -> tuple[int, int] | None:
 
 
 def _count(value: str) -> int:
-    return int(value) if value.isascii() and value.isdigit() else 0
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS else 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TextIO
+
 from pytest_llmops.reports.text import COMMAND, COMMAND_BEGUN, defuse
 
 
@@ -23,3 +26,18 @@ class LogGuard:
         begun = COMMAND_BEGUN.search(self._begun + text)
         self._begun = begun[0] if begun else ""
         return text
+
+
+def guard_stream(stream: TextIO) -> Callable[[], None]:
+    """Have all that is written to a stream defused. Returns what ends that."""
+    write, guard = stream.write, LogGuard()
+
+    def guarded(text: str) -> int:
+        write(guard(text))
+        return len(text)
+
+    def end() -> None:
+        stream.write = write  # type: ignore[method-assign]
+
+    stream.write = guarded  # type: ignore[method-assign]
+    return end

@@ -5,19 +5,19 @@ SOURCE: learn.microsoft.com, rest/api/azure/devops/git: pull request threads, th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import requests
-from urllib3.util import Retry
 
+from pytest_llmops.ado.comment import Turn, marked, turn_of
+from pytest_llmops.ado.connecting import BUSY, TRIES, session
 from pytest_llmops.ado.environment import Pipeline
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.reports.text import one_line
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 State = Literal["succeeded", "failed", "error"]
 ThreadStatus = Literal["active", "fixed"]
@@ -25,9 +25,8 @@ ThreadStatus = Literal["active", "fixed"]
 _VERSION = "7.1"
 _GENRE = "llmops"
 _PATIENCE = (10, 30)  # seconds to connect, and to wait for an answer
-_LONGEST_WAIT = 20.0  # seconds, whatever the server asks for
-_TRIES = 3
-_BUSY = (429, 503)
+_RUN = re.compile(r"[?&]buildId=([0-9]{1,18})(?![0-9])")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 # Instead of 401, a token that is not accepted gets the page to sign in at.
 _NOT_SIGNED_IN = (203, 302, 401)
 _NEEDED = "'Contribute to pull requests' of the repository set to Allow"
@@ -46,28 +45,38 @@ class PullRequest:
         parts = (pipeline.project, "_apis", "git", "repositories", pipeline.repository)
         path = "/".join(quote(part, safe="") for part in (*parts, "pullRequests", pipeline.pull_request))
         self._url = f"{pipeline.collection.rstrip('/')}/{path}"
-        self._session = requests.Session()
-        self._session.auth = _Bearer(pipeline.token)
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=_RETRIES))
+        self._session = session(pipeline.token)
 
-    def comment(self, marker: str, text: str, status: ThreadStatus) -> Literal["updated", "added"]:
+    def comment(self, marker: str, text: str, status: ThreadStatus) -> str:
         """Put a comment into the one thread that begins with ``marker``, or into a new one if there is none.
 
-        ``text`` begins with the marker. Where several threads do, the newest that this identity may change is taken:
-        people may copy a comment, marker and all, but nobody may change another's.
+        Where several threads do, the newest that this identity may change is taken: people may copy a comment, marker
+        and all, but nobody may change another's. A comment of a newer run stays as it is. Returns what was done.
         """
-        for thread in self._threads(marker):
-            if self._update(thread, text):
-                if thread.get("status") != status:
-                    self._ask("PATCH", f"threads/{thread['id']}", {"status": status})
-                return "updated"
-        comment = {"parentCommentId": 0, "content": text, "commentType": "text"}
+        threads, turn = self._threads(marker), Turn(self._iteration, self._build())
+        content = marked(marker, turn, text)
+        for thread in threads:
+            newer = turn_of(marker, known := _content(thread))
+            # Only who wrote a comment may change it, and be it to what it is.
+            if not self._update(thread, known if newer > turn else content):
+                continue
+            if newer > turn:
+                return f"left as it is: it is of run {newer.build}, which is newer"
+            if thread.get("status") != status:
+                self._ask("PATCH", f"threads/{thread['id']}", {"status": status})
+            return "updated"
+        comment = {"parentCommentId": 0, "content": content, "commentType": "text"}
         self._ask("POST", "threads", {"comments": [comment], "status": status})
         return "added"
 
-    def set_status(self, state: State, name: str, description: str) -> None:
-        """Set the status ``llmops/<name>`` of the iteration that was evaluated. The newest of a name is what counts."""
+    def set_status(self, state: State, name: str, description: str) -> str:
+        """Set the status ``llmops/<name>`` of the iteration that was evaluated. Returns what was done.
+
+        The last one of a name is what counts, so a newer run's stays the last.
+        """
+        newest = max((_run_of(status) for status in self._list("statuses") if self._is_same(status, name)), default=0)
+        if newest > self._build():
+            return f"left as it is: it is of run {newest}, which is newer"
         self._ask(
             "POST",
             "statuses",
@@ -76,9 +85,15 @@ class PullRequest:
                 "description": description,
                 "context": {"name": name, "genre": _GENRE},
                 "targetUrl": self._pipeline.url,
-                "iterationId": self._iteration(),
+                "iterationId": self._iteration,
             },
         )
+        return f"is {state}"
+
+    def _is_same(self, status: Mapping[str, Any], name: str) -> bool:
+        context = status.get("context")
+        known = (context.get("genre"), context.get("name")) if isinstance(context, dict) else None
+        return known == (_GENRE, name) and status.get("iterationId") == self._iteration
 
     def _threads(self, marker: str) -> list[Mapping[str, Any]]:
         ours = [thread for thread in self._list("threads") if _begins_with(thread, marker)]
@@ -89,14 +104,21 @@ class PullRequest:
         path = f"threads/{thread['id']}/comments/{_first(thread)['id']}"
         return self._ask("PATCH", path, {"content": text}, but_for=(403, 404)) is not None
 
+    @cached_property
     def _iteration(self) -> int:
         """Find the iteration that the run is for: meanwhile there may be a newer one, which nobody evaluated."""
         commit = self._pipeline.source_commit
         known = [int(item["id"]) for item in self._list("iterations") if not commit or _source_of(item) == commit]
         if not known:
             of = f"commit {commit[:12]}" if commit else "any commit"
-            raise PullRequestError(f"{self._name()}: no iteration is of {of}; the status was not set")
+            raise PullRequestError(
+                f"{self._name()}: no iteration is of {of}; the status was not set, and no comment made"
+            )
         return max(known)
+
+    def _build(self) -> int:
+        build = self._pipeline.build
+        return int(build) if _NUMBER.fullmatch(build) else 0
 
     def _list(self, what: str) -> list[Mapping[str, Any]]:
         answer = self._ask("GET", what)
@@ -151,47 +173,12 @@ class PullRequest:
                 f"HTTP 404: there is none in this repository, or the token may not see it{quoted}; see 'Limit job "
                 "authorization scope' in the settings of the project"
             )
-        if status in _BUSY:
-            return f"HTTP {status}: {self._host} is too busy, after {_TRIES + 1} tries"
+        if status in BUSY:
+            return f"HTTP {status}: {self._host} is too busy, after {TRIES + 1} tries"
         return f"HTTP {status}{quoted}"
 
     def _name(self) -> str:
         return f"pull request {self._pipeline.pull_request}"
-
-
-class _Bearer(requests.auth.AuthBase):
-    """Sends the token; without this, a .netrc file would come before it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-class _Retry(Retry):
-    """Waits as long as the server asks for, within reason."""
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        wait = super().get_retry_after(response)
-        return None if wait is None else min(wait, _LONGEST_WAIT)
-
-
-# A request whose answer was lost is not made again: a thread might be added twice.
-_RETRIES = _Retry(
-    total=None,
-    connect=_TRIES,
-    read=0,
-    redirect=0,
-    status=_TRIES,
-    other=0,
-    status_forcelist=_BUSY,
-    allowed_methods=None,
-    backoff_factor=0.2,
-    raise_on_status=False,
-    raise_on_redirect=False,
-)
 
 
 def _json(response: requests.Response) -> Mapping[str, Any] | None:
@@ -215,7 +202,16 @@ def _first(thread: Mapping[str, Any]) -> Mapping[str, Any]:
 def _begins_with(thread: Mapping[str, Any], marker: str) -> bool:
     first = _first(thread)
     gone = thread.get("isDeleted") or first.get("isDeleted")
-    return not gone and str(first.get("content", "")).startswith(marker)
+    return not gone and _content(thread).startswith(marker)
+
+
+def _content(thread: Mapping[str, Any]) -> str:
+    return str(_first(thread).get("content", ""))
+
+
+def _run_of(status: Mapping[str, Any]) -> int:
+    run = _RUN.search(str(status.get("targetUrl", "")))
+    return int(run[1]) if run else 0
 
 
 def _source_of(iteration: Mapping[str, Any]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_llmops.records.report import COMMIT
 
 _PATIENCE = 10.0  # seconds for git
+_DIRTY = "-dirty"
+_SHOWN = 12
 
 
 def commit_of(folder: Path) -> dict[str, str]:
@@ -20,3 +23,16 @@ def commit_of(folder: Path) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     return {COMMIT: done.stdout.strip()} if done.returncode == 0 else {}
+
+
+def evaluated_commit(seen: Sequence[str]) -> str:
+    """Name the commit that a session tested, by what was checked out at its times: the first, dirty if it ever was."""
+    commit = seen[0].removesuffix(_DIRTY)
+    return commit + _DIRTY * any(name.endswith(_DIRTY) for name in seen) if commit else ""
+
+
+def changed_commit(seen: Sequence[str]) -> Iterator[str]:
+    """Say, where that is so, that another commit was checked out while the session ran."""
+    first, *others = dict.fromkeys(name.removesuffix(_DIRTY)[:_SHOWN] or "none" for name in seen)
+    if others:
+        yield f"the checked-out commit changed during the session, from {first} to {others[-1]}; run it again"

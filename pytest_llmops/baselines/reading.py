@@ -29,6 +29,11 @@ class Baselines:
         """Tell where the baseline of an experiment is; None where it has none, or is one of its own variants."""
         return self._path or (experiment.baseline.path if experiment.baseline else None)
 
+    def file(self, experiment: Experiment) -> Path | None:
+        """Tell which file holds the baseline of an experiment, if it is there; None as ``source`` does."""
+        source = self.source(experiment)
+        return None if source is None else _file(source)
+
     def finder(self, experiment: Experiment) -> BaselineOf | None:
         """Return what finds the baselines of an experiment's cells; None where it has none, or its own variant."""
         return self.find if self.source(experiment) else None
@@ -96,7 +101,7 @@ def shown(path: Path) -> str:
 
 def _read(path: Path, kind: str, todo: str) -> Report:
     name = shown(path)
-    file = path / results.FILE if path.is_dir() else path
+    file = _file(path)
     if not file.exists():
         what = f"the folder has no {results.FILE}" if path.is_dir() else "there is none"
         raise LLMOpsError(f"{kind}{name}: {what}; {todo}")
@@ -105,6 +110,10 @@ def _read(path: Path, kind: str, todo: str) -> Report:
     except LLMOpsError as error:
         what, _, _ = str(error).partition("; run the evaluation again")
         raise LLMOpsError(f"{kind}{what}; {todo}") from None
+
+
+def _file(path: Path) -> Path:
+    return path / results.FILE if path.is_dir() else path
 
 
 def _ids(found: Sequence[CellResult]) -> str:

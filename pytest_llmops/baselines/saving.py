@@ -23,7 +23,7 @@ from pytest_llmops.records.run import RunResult
 from pytest_llmops.regating import REGATED, THRESHOLDS, outdated, regate
 from pytest_llmops.reports import results
 from pytest_llmops.reports.verdicts import headline
-from pytest_llmops.reports.write import replace_file
+from pytest_llmops.reports.write import write_file
 from pytest_llmops.stats.gates import decide, obstacles_of
 from pytest_llmops.stats.joining import SAVE_COMMAND
 
@@ -77,7 +77,7 @@ def save(report: Report, path: str, experiment: Experiment, output: Path, *, for
             **({FORCED: "true"} if reasons else {}),
         },
     )
-    _write(output, _text(baseline))
+    write_file(Path(shown(output)), _text(baseline), "name another file with --output")
     return baseline
 
 
@@ -197,12 +197,3 @@ def _is_results(file: Path) -> bool:
         return file.is_file() and bool(results.read(file))
     except LLMOpsError:
         return False
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, text)
-    except OSError as error:
-        what = f"{shown(file)}: can't be written: {error.strerror}"
-        raise LLMOpsError(f"{what}; name another file with --output") from None

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import UnsupportedOperation
 from typing import NoReturn
 
 from pytest_llmops import __version__
@@ -27,7 +29,7 @@ from pytest_llmops.cli.base import Terminated, complain, terminable
 from pytest_llmops.errors import LLMOpsError
 
 _COMMANDS = (schema, ledger, baseline, compare, regate, noise, mutate, gate, pr_comment, merge, report, view)
-_USAGE, _INTERRUPTED, _UNREAD, _TERMINATED = 4, 130, 141, 143
+_BAD, _USAGE, _INTERRUPTED, _UNREAD, _TERMINATED = 1, 4, 130, 141, 143
 _CODES = """\
 exit codes:
   0    all is well
@@ -40,17 +42,13 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code: 0, 1 where what it found is bad, 4 for a usage or configuration error.
 
-    The codes mean what they mean to pytest. A command that is ended by a signal has the code that shells give it: 130
-    for Ctrl-C, 141 where nobody reads its output, 143 for SIGTERM.
+    The codes mean what they mean to pytest; 1 is also output that can't be written. A command that is ended by a signal
+    has the code that shells give it: 130 for Ctrl-C, 141 where nobody reads its output, 143 for SIGTERM.
     """
     try:
         with terminable():
-            options = _parser().parse_args(arguments)
-            code: int = options.command(options)
+            code = _run(arguments)
             sys.stdout.flush()
-    except LLMOpsError as error:
-        complain(str(error))
-        return _USAGE
     except Terminated:
         complain("terminated")
         return _TERMINATED
@@ -58,10 +56,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        # Python flushes at exit, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return _UNREAD
+    except OSError as error:
+        if error.filename is not None:  # of a file, not of the output
+            raise
+        _drop_output()
+        complain(f"the output can't be written: {error.strerror}")
+        return _BAD
     return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except LLMOpsError as error:
+        complain(str(error))
+        return _USAGE
+    return code
+
+
+def _drop_output() -> None:
+    # Python flushes at exit, and would complain then.
+    with suppress(UnsupportedOperation), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

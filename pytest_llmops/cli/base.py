@@ -7,8 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_llmops.reports.text import encodable, neutralise
 
@@ -20,6 +20,28 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: like Ctrl-C, it ends what is under way, and what is temporary is removed."""
 
 
+def add_command(commands: Commands, name: str, purpose: str) -> argparse.ArgumentParser:
+    """Declare a command; ``purpose`` is what the list of commands and its own help say that it does."""
+    return commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+
+
+def add_history(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that names the folder of earlier sessions."""
+    parser.add_argument(
+        "--history", action=_Once, metavar="FOLDER", help="results of earlier sessions, for the report's trend"
+    )
+
+
+class _Once(argparse.Action):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, name: str | None = None
+    ) -> None:
+        """Refuse a second one: argparse would keep that one alone."""
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"argument {name}: there are two; name one folder that has both below it")
+        setattr(namespace, self.dest, values)
+
+
 def show(lines: Iterable[str]) -> None:
     """Write lines to standard output, made safe to print."""
     sys.stdout.writelines(f"{encodable(neutralise(line), sys.stdout.encoding)}\n" for line in lines)
@@ -27,7 +49,8 @@ def show(lines: Iterable[str]) -> None:
 
 def complain(text: str) -> None:
     """Write to standard error what went wrong. It may quote files, so it is made safe to print."""
-    sys.stderr.write(f"{encodable(neutralise(text), sys.stderr.encoding)}\n")
+    with suppress(OSError):  # which can't be said anywhere
+        sys.stderr.write(f"{encodable(neutralise(text), sys.stderr.encoding)}\n")
 
 
 @contextmanager

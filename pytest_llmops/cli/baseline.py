@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.cli.compare import add_format, show_comparison
 from pytest_llmops.errors import LLMOpsError
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Declare the command and its actions."""
-    parser = commands.add_parser("baseline", help="keep results for later ones to be compared with")
+    parser = add_command(commands, "baseline", "keep results for later ones to be compared with")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    save = actions.add_parser("save", help="make a baseline of the last session, an open gate provided")
+    save = add_command(actions, "save", "make a baseline of the last session, an open gate provided")
     save.add_argument("--experiment", metavar="FILE", help="experiment file; without it, all of the session")
     save.add_argument("--output", metavar="FILE", help="where to; without it, what llmops.baseline names")
     save.add_argument("--force", action="store_true", help="also what is no good baseline, such as from a closed gate")
     save.set_defaults(command=_save)
-    shown = actions.add_parser("show", help="say what a baseline holds, from when and of which commit")
+    shown = add_command(actions, "show", "say what a baseline holds, from when and of which commit")
     shown.add_argument("file", metavar="FILE")
     shown.set_defaults(command=_show)
-    diff = actions.add_parser("diff", help="compare the last session with a baseline")
+    diff = add_command(actions, "diff", "compare the last session with a baseline")
     diff.add_argument("file", metavar="FILE")
     add_format(diff)
     diff.set_defaults(command=_diff)

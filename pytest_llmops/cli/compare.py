@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SIDE = "results.json, a folder that holds one, or a baseline; ::VARIANT after i
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("compare", help="put two results side by side: metrics, rows that changed, times")
+    parser = add_command(commands, "compare", "put two results side by side: metrics, rows that changed, times")
     parser.add_argument("baseline", metavar="BASELINE", help=_SIDE)
     parser.add_argument("candidate", metavar="CANDIDATE", help="what is compared with it, likewise")
     add_format(parser)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("gate", help="say whether the gate is open, by gate.json alone: exit code 0 or 1")
+    parser = add_command(commands, "gate", "say whether the gate is open, by gate.json alone: exit code 0 or 1")
     add_check(parser)
     parser.add_argument("--ado", action="store_true", help="write for Azure DevOps, as where TF_BUILD is set")
     parser.set_defaults(command=_run)
@@ -31,7 +31,12 @@ def add_parser(commands: Commands) -> None:
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Declare the options that ``checked`` obeys."""
-    parser.add_argument("--report-dir", default="reports", metavar="FOLDER", help="folder of the reports")
+    folder = parser.add_mutually_exclusive_group()
+    # Without a default of its own: argparse would put that in place of what the option says.
+    folder.add_argument(
+        "report_dir", nargs="?", default=argparse.SUPPRESS, metavar="DIR", help="reports of a session (reports)"
+    )
+    folder.add_argument("--report-dir", default="reports", metavar="DIR", help="the same, as an option")
     parser.add_argument(
         "--max-age", default="24h", metavar="AGE", help="an older decision is closed, such as 24h, the default, or 7d"
     )
@@ -42,7 +47,7 @@ def add_check(parser: argparse.ArgumentParser) -> None:
         help="commit that the results have to be of; auto, the default: the pipeline's, or the one checked out here",
     )
     parser.add_argument(
-        "--complete", action="store_true", help="closed as well if rows, variants or thresholds were limited"
+        "--complete", action="store_true", help="closed as well if rows, repeats, variants or thresholds were limited"
     )
 
 

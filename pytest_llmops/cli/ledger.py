@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ _PATIENCE = 5.0  # seconds that a locked ledger is waited for
 
 def add_parser(commands: Commands) -> None:
     """Declare the command and its actions."""
-    parser = commands.add_parser("ledger", help="look after the outcomes that are kept for later sessions")
+    parser = add_command(commands, "ledger", "look after the outcomes that are kept for later sessions")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    info = actions.add_parser("info", help="say how much is kept, of which flows, and how old it is")
+    info = add_command(actions, "info", "say how much is kept, of which flows, and how old it is")
     info.set_defaults(command=_info)
-    prune = actions.add_parser("prune", help="forget what is no longer used")
+    prune = add_command(actions, "prune", "forget what is no longer used")
     prune.set_defaults(command=_prune)
     which = prune.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", metavar="AGE", help="what no session has used for so long, such as 12h or 30d")

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.cli.loading import load_as_asked
 from pytest_llmops.errors import LLMOpsError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("mutate", help="break a flow on purpose, and say which gates notice")
+    parser = add_command(commands, "mutate", "break a flow on purpose, and say which gates notice")
     parser.add_argument("experiment", metavar="FILE", help="an experiment.yaml")
     parser.add_argument("--env", help="read the overlay experiment.ENV.yaml")
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.cli.loading import load_as_asked
 from pytest_llmops.errors import LLMOpsError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("noise", help="run a version against itself, and propose margins for its noise")
+    parser = add_command(commands, "noise", "run a version against itself, and propose margins for its noise")
     parser.add_argument("experiment", metavar="FILE", help="an experiment.yaml")
     parser.add_argument("--repeat", type=int, default=10, metavar="N", help="number of executions (default: 10)")
     parser.add_argument("--env", help="read the overlay experiment.ENV.yaml")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import complain, show
+from pytest_llmops.cli.base import add_command, complain, show
 from pytest_llmops.cli.gate import add_check, checked
 from pytest_llmops.errors import LLMOpsError
 
@@ -34,7 +34,7 @@ _NOT_MAPPED = (
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("pr-comment", help="put the decision on the pull request in Azure Repos")
+    parser = add_command(commands, "pr-comment", "put the decision on the pull request in Azure Repos")
     add_check(parser)
     parser.add_argument(
         "--suite",
@@ -67,20 +67,21 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _send(options: argparse.Namespace, pipeline: Pipeline, check: GateCheck) -> None:
+    from pytest_llmops.ado.comment import marker_of
     from pytest_llmops.ado.pull_requests import PullRequest
     from pytest_llmops.reports.gate_words import why
 
     pull_request = PullRequest(pipeline)
     name = f"pull request {pipeline.pull_request}"
-    marker, _, _ = (text := _text(options, pipeline, check)).partition("\n")
+    marker, text = marker_of(pipeline.definition, options.suite), _text(options, pipeline, check)
 
     def comment() -> str:
         done = pull_request.comment(marker, text, "fixed" if check.is_open else "active")
         return f"{name}: comment {done}"
 
     def status() -> str:
-        pull_request.set_status(_state(check), options.suite, f"gate {check.state}: {why(check)}"[:200])
-        return f"{name}: status llmops/{options.suite} is {_state(check)}"
+        done = pull_request.set_status(_state(check), options.suite, f"gate {check.state}: {why(check)}"[:200])
+        return f"{name}: status llmops/{options.suite} {done}"
 
     for action in (comment, status):
         _attempt(action)
@@ -94,12 +95,10 @@ def _attempt(action: Callable[[], str]) -> None:
 
 
 def _text(options: argparse.Namespace, pipeline: Pipeline, check: GateCheck) -> str:
-    """Render the comment, its marker first."""
-    from pytest_llmops.ado.comment import comment_text, marker_of
+    from pytest_llmops.ado.comment import comment_text
 
     report, note = _report_of(Path(options.report_dir), check)
-    text = comment_text(check, report, suite=options.suite, run=pipeline, note=note)
-    return f"{marker_of(pipeline.definition, options.suite)}\n{text}"
+    return comment_text(check, report, suite=options.suite, run=pipeline, note=note)
 
 
 def _report_of(folder: Path, check: GateCheck) -> tuple[Report | None, str]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import complain, show
+from pytest_llmops.cli.base import add_command, complain, show
 from pytest_llmops.cli.baseline import add_results, load_recorded, recorded_path
 from pytest_llmops.errors import LLMOpsError
 
@@ -21,7 +21,7 @@ _REPORT_DIR = "--report-dir"
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("regate", help="decide again on the last session, by the thresholds as they are now")
+    parser = add_command(commands, "regate", "decide again on the last session, by the thresholds as they are now")
     parser.add_argument("experiments", nargs="*", metavar="FILE", help="experiment files or folders; without, all")
     add_results(parser)
     parser.add_argument(_REPORT_DIR, metavar="FOLDER", help="folder for the reports; without it, that of the results")

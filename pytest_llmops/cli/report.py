@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import complain, show
+from pytest_llmops.cli.base import add_command, add_history, complain, show
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
     from pytest_llmops.cli.base import Commands
+    from pytest_llmops.records.report import Report
 
 _OUTPUT = "--output"
 
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("report", help="write the reports of sessions anew; no decision changes by it")
+    parser = add_command(commands, "report", "write the reports of sessions anew; no decision changes by it")
     parser.add_argument(
         "results", nargs="+", metavar="DIR", help="reports of a session, which are replaced but for its results"
     )
     parser.add_argument(_OUTPUT, metavar="FILE", help="write the page alone, to this file")
-    parser.add_argument("--history", metavar="FOLDER", help="results of earlier sessions, for the page's trend")
+    add_history(parser)
     parser.add_argument("--baseline", metavar="PATH", help="results that the page shows rows beside")
     parser.set_defaults(command=_run)
 
@@ -62,7 +64,7 @@ def _write(name: str, options: argparse.Namespace) -> None:
         read_baseline(Path(options.baseline))
         report = replace(report, baselines=dict.fromkeys(experiments(report), options.baseline))
     sources = page_sources(report, Path.cwd(), options.history)
-    for trouble in sources.troubles:
+    for trouble in (*sources.troubles, *_misplaced(report)):
         complain(trouble)
     if options.output:
         file = Path(options.output)
@@ -72,6 +74,13 @@ def _write(name: str, options: argparse.Namespace) -> None:
         write_derived(report, folder, _OUTPUT, sources)
         file = folder / page.FILE
     show([f"written: {file.as_posix()} ({decision_line(report)})"])
+
+
+def _misplaced(report: Report) -> Iterator[str]:
+    """Yield where baselines were looked for that results name from pytest's rootdir."""
+    for place in dict.fromkeys(report.baselines.values()):
+        if not (found := Path.cwd() / place).exists() and not Path(place).is_absolute():
+            yield f"it was looked for at {found}: be in pytest's rootdir, or name the baseline with --baseline"
 
 
 def _folder(name: str) -> Path:

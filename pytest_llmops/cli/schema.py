@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 
 if TYPE_CHECKING:
     from pytest_llmops.cli.base import Commands
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("schema", help="print the JSON schema of experiment.yaml, for editors")
+    parser = add_command(commands, "schema", "print the JSON schema of experiment.yaml, for editors")
     parser.set_defaults(command=run)
 
 

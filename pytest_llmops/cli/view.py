@@ -13,7 +13,7 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llmops.cli.base import show
+from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.errors import LLMOpsError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _PORTS = range(65_536)
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add_parser("view", help="serve the reports of a session to a browser on this machine")
+    parser = add_command(commands, "view", "serve the reports of a session to a browser on this machine")
     parser.add_argument("folder", nargs="?", default="reports", metavar="DIR", help="reports of a session (reports)")
     parser.add_argument("--port", type=int, default=0, metavar="PORT", help="port to listen on; without it, a free one")
     parser.add_argument("--no-browser", action="store_true", help="say the address, and open no browser")

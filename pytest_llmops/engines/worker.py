@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pytest_llmops.engines import commands, events, orders
 from pytest_llmops.engines.commands import Command
+from pytest_llmops.engines.depth import TOO_DEEP, is_too_deep
 from pytest_llmops.engines.environment import placeholders
 from pytest_llmops.engines.executor import Aggregation, Executor
 from pytest_llmops.engines.executors import executor_of
@@ -29,7 +30,7 @@ from pytest_llmops.engines.process import SCRATCH, end_this_process, redirect_st
 from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
 from pytest_llmops.engines.text import aggregation_timeout, one_line
 from pytest_llmops.engines.tokens import counting_tokens, follow_threads, watch_clients
-from pytest_llmops.errors import LLMOpsError
+from pytest_llmops.errors import LLMOpsError, RunError
 from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
 
 if TYPE_CHECKING:
@@ -155,6 +156,9 @@ class _Run:
         self._lock = threading.Lock()
         self._executor = executor_of(request.flow, scratch, tracker)
         self._lines = dict(self._executor.prepare(request))
+        for number, inputs in self._lines.items():
+            if is_too_deep(inputs):
+                raise RunError(f"the inputs of row {number} are {TOO_DEEP}")
         self._marks = Marks(scratch, list(self._lines))
 
     def follow(self, told: Commands) -> Aggregation | None:
@@ -199,6 +203,8 @@ class _Run:
     def _event(self, row: Row) -> bytes:
         """Encode a row; an output that JSON can't hold makes it a failed row."""
         reads = self._tracker.new()
+        if is_too_deep(row.output):
+            row = replace(row, output=None, error=f"The output is {TOO_DEEP}")
         try:
             return events.finished(Outcome(row=row, aggregation=self._contribution(row)), reads)
         except (TypeError, ValueError) as problem:
@@ -218,7 +224,9 @@ def _aggregate(executor: Executor, completed: Collection[int]) -> Aggregation:
 
     def aggregate() -> None:
         try:
-            outcome.put(executor.aggregate(completed))
+            found = executor.aggregate(completed)
+            too_deep = is_too_deep(dict(found.metrics))
+            outcome.put(Aggregation(error=f"the metrics are {TOO_DEEP}") if too_deep else found)
         except BaseException as problem:
             outcome.put(Aggregation(error=one_line(problem)))
 

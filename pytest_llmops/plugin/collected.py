@@ -23,7 +23,8 @@ class Collected:
     ``planned`` are the items of all experiments by path, in order, ``own`` those of this session's shard, without the
     experiments that have none in it. ``compared_with`` names the baselines of experiments. ``marked`` are the tests of
     the shard that the mark ``llmops`` made, ``unmatched`` the thresholds of the command line whose evaluator no
-    experiment has. ``idle`` is set where all that was selected belongs to other shards.
+    experiment has. ``idle`` is set where all that was selected belongs to other shards. ``digests`` and ``tests`` are
+    those of ``Shard``. ``commits`` were checked out when experiments were read, each as ``commit_of`` names it.
     """
 
     planned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -33,6 +34,9 @@ class Collected:
     unmatched: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
     idle: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
+    tests: Mapping[str, str] = field(default_factory=dict)
+    commits: tuple[str, ...] = ()
 
     def __or__(self, other: Collected) -> Collected:
         """Put together what two processes of a session collected."""
@@ -44,6 +48,9 @@ class Collected:
             unmatched=tuple(dict.fromkeys((*self.unmatched, *other.unmatched))),
             troubles=tuple(dict.fromkeys((*self.troubles, *other.troubles))),
             idle=self.idle or other.idle,
+            digests={**self.digests, **other.digests},
+            tests={**self.tests, **other.tests},
+            commits=tuple(dict.fromkeys((*self.commits, *other.commits))),
         )
 
 
@@ -56,6 +63,8 @@ class Inventory:
         self._settings = settings
         self._collected: set[Path] = set()
         self._marked: list[str] = []
+        self._digests: dict[str, str] = {}
+        self._tests: dict[str, str] = {}
         self.idle = False
 
     def name(self, path: Path) -> str:
@@ -73,6 +82,14 @@ class Inventory:
         here = self._cells_here()
         made = ((item, plan_of(item)) for item in items if hasattr(item, "callspec"))
         self._marked += [item.nodeid for item, plan in made if plan is not None and plan.key in here]
+
+    def note_work(self, items: Sequence[pytest.Item], baselines: Baselines) -> None:
+        """Note what all shards have to have in common: what is to be done in all, and which tests were selected."""
+        from pytest_llmops.fingerprints import digests_of_plans, digests_of_tests
+
+        plans = (plan for plans in self.plans.values() for plan in plans)
+        self._digests = digests_of_plans(plans, baselines.file)
+        self._tests = digests_of_tests(item.nodeid for item in items if not hasattr(item, "demand"))
 
     def select(self, items: list[pytest.Item]) -> list[pytest.Item]:
         """Take the items of other shards out, and return them. Those that need no cell are in the first one.
@@ -114,6 +131,8 @@ class Inventory:
             unmatched=tuple(self.unmatched_thresholds()),
             troubles=tuple(troubles),
             idle=self.idle,
+            digests=self._digests,
+            tests=self._tests,
         )
 
     def _cells_here(self) -> Collection[str]:

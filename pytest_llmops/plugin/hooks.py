@@ -103,10 +103,11 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, Any, Any]:
-    inventory = config.stash[RUNTIME].inventory
-    inventory.note_marked(items)
+    runtime = config.stash[RUNTIME]
+    runtime.inventory.note_marked(items)
     result = yield
-    if others := inventory.select(items):
+    runtime.note_work(items)
+    if others := runtime.inventory.select(items):
         config.hook.pytest_deselected(items=others)
     return result
 

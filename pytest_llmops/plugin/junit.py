@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_llmops.records.gate import GateResult
 
 _LARGEST = 100_000_000
+"""Bytes of a file that is put right, which takes memory of several times its size."""
+_LEFT = "left as pytest wrote it:"
 _HALVES = {"call", "teardown"}
 
 
@@ -60,18 +63,25 @@ class JUnitFile:
             terminalreporter.write_line(self._problem, yellow=True)
 
     def _improve(self) -> None:
-        from pytest_llmops.reports.junit import improve
-        from pytest_llmops.reports.text import one_line
-        from pytest_llmops.reports.write import replace_file
-
         file = Path(os.path.expandvars(self._config.option.xmlpath)).expanduser()
         file = self._config.invocation_params.dir / file
         try:
-            text = _read(file)
-            replace_file(file.resolve(), improve(text, self._notes(file.parent), self._repeated()))
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            self._problem = one_line(f"{file}: left as pytest wrote it: {why}", 1000)
+            self._put_right(file)
+        except ValueError as error:
+            self._note(file, _LEFT, error)
+        except OSError as error:
+            self._note(file, _removed(file), error.strerror)
+
+    def _put_right(self, file: Path) -> None:
+        from pytest_llmops.reports.junit import improve
+        from pytest_llmops.reports.write import replace_file
+
+        replace_file(file.resolve(), improve(_read(file), self._notes(file.parent), self._repeated()))
+
+    def _note(self, file: Path, what: str, why: object) -> None:
+        from pytest_llmops.reports.text import one_line
+
+        self._problem = one_line(f"{file}: {what} {why}", 1000)
 
     def _notes(self, folder: Path) -> dict[str, str]:
         from pytest_llmops.reports.failures import transcript_file
@@ -101,14 +111,23 @@ def _read(file: Path) -> str:
     """Read a file that pytest wrote; one that is no file, such as a pipe, would never end.
 
     Raises:
-        ValueError: for anything that is no file of text, or too large.
-        OSError: where it can't be read.
+        ValueError: for anything that is no file of text.
+        OSError: where it can't be read, or is too large.
     """
     if not file.is_file():
         raise ValueError("not a file")
     if (size := file.stat().st_size) > _LARGEST:
-        raise ValueError(f"it is too large ({size:,} bytes)")
+        raise OSError(errno.EFBIG, f"it is too large ({size:,} bytes)")
     return file.read_text(encoding="utf-8")
+
+
+def _removed(file: Path) -> str:
+    """Remove a file in which text of models may still name files to attach, and say so; or that it is still there."""
+    try:
+        file.resolve().unlink()
+    except OSError:
+        return _LEFT
+    return "removed, as it could not be made safe to publish:"
 
 
 def _relative(file: Path, folder: Path) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,34 +13,33 @@ if TYPE_CHECKING:
     from pytest_llmops.ado.announcing import Issue
     from pytest_llmops.plugin.results import Results
 
-_UNSEEN = ("no", "tee-sys")
-"""Ways of capturing by which what tests print goes to the log without passing here."""
+_UNSEEN = ("no", "sys", "tee-sys")
+"""Ways of capturing by which what tests write past Python, and programs that they start, goes to the log as it is."""
 
 
 class Pipelines:
-    """Guards what pytest writes into the log, and at the end writes the commands of our own, past the guard."""
+    """Guards what Python writes into the log, and at the end writes the commands of our own, past the guard."""
 
     def __init__(self, config: pytest.Config, results: Results) -> None:
         self._config = config
         self._results = results
+        self._guarding = ExitStack()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Have all that pytest prints pass the guard: names, captured output, tracebacks, and our own lines."""
-        if not self._config.pluginmanager.has_plugin("terminalreporter"):
-            return
-        from pytest_llmops.ado.guard import LogGuard
+        """Guard what pytest prints: names, captured output, tracebacks. So too what hooks print, which is not captured.
 
-        writer = self._config.get_terminal_writer()
-        write, guard = writer.write, LogGuard()
+        Streams are guarded in place, because ways of capturing keep them, and put them back.
+        """
+        from pytest_llmops.ado.guard import guard_stream
 
-        def guarded(msg: str, **options: Any) -> None:
-            write(guard(msg), **options)
+        for stream in (sys.stdout, sys.stderr):
+            self._guarding.callback(guard_stream(stream))
 
-        writer.write = guarded  # type: ignore[method-assign]
-
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Announce what the session found out, once everything else is written."""
+        self._guarding.close()
         if (report := self._results.report) is None:
             return
         from pytest_llmops.ado.announcing import announce

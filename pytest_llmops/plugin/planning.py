@@ -54,6 +54,9 @@ class Planner(Runtime):
     def _foresee(self, path: Path) -> None:
         """Start nothing."""
 
+    def _note_commit(self) -> None:
+        """Start nothing: no result is of any commit."""
+
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         """Start nothing, and leave the decision of an earlier session alone."""
 

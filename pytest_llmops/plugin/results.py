@@ -1,4 +1,4 @@
-"""What the main process of a session gathers and decides: verdicts from test reports, results from the store.
+"""What the main process of a session gathers, and what it does with that at the end.
 
 Under xdist this is the controller, which collects and runs nothing itself: all that it knows came with the reports.
 """
@@ -6,7 +6,6 @@ Under xdist this is the controller, which collects and runs nothing itself: all 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,11 @@ from pytest_llmops.plugin.keys import COLLECTED
 
 if TYPE_CHECKING:
     from pytest_llmops.plugin.runtime import Runtime
-    from pytest_llmops.records.gate import CellResult, GateResult
-    from pytest_llmops.records.report import Report, Shard
+    from pytest_llmops.records.gate import GateResult
+    from pytest_llmops.records.report import Report
 
 GATE = "llmops_gate"
 CONFIGURATION_ERROR = "llmops_configuration_error"
-
-_PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai")
 
 
 def attach_gate(report: pytest.TestReport, gate: GateResult) -> None:
@@ -124,7 +121,11 @@ class Results:
             self._finish(session, exitstatus)
         elif exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._remove_decision()
-        return (yield)
+        try:
+            return (yield)
+        except BaseException:  # of another plugin: the session broke off after all
+            self._remove_decision()
+            raise
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._lines:
@@ -154,101 +155,26 @@ class Results:
             self._lines = [str(error)]
 
     def _remove_decision(self) -> None:
-        """Remove an earlier session's decision where this one broke off before it met an experiment."""
+        """Remove the decision that is there, where this session broke off."""
         from contextlib import suppress
 
         from pytest_llmops.errors import LLMOpsError
         from pytest_llmops.reports.write import remove_decision
 
         with suppress(LLMOpsError):
-            remove_decision(self._folder())
+            remove_decision(self._folder(), of_shard=self._runtime.settings["shard"] is not None)
 
     def _folder(self) -> Path:
         return self._runtime.settings.report_dir(self._config.rootpath)
 
     def _make_report(self, exitstatus: int) -> Report:
-        from datetime import datetime, timezone
+        from pytest_llmops.plugin.concluding import Gathered, make_report
 
-        from pytest_llmops.records.report import Report
-        from pytest_llmops.stats.gates import decide
-
-        gates = self._gates_in_order()
-        cells = self._cells(gates)
-        experiments = {result.cell.experiment: result.cell.use_case for result in cells}
-        return Report(
-            experiments=experiments,
-            cells=cells,
-            gates=gates,
-            decision=decide(gates, self._all_obstacles(exitstatus)),
-            settings=self._runtime.settings.described(),
-            versions=self._versions(),
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            baselines={path: source for path, source in self._collected.compared_with.items() if path in experiments},
-            shard=self._shard(),
+        found = Gathered(
+            collected=self._collected,
+            gates=tuple(self._gates.values()),
+            answered=self._answered,
+            obstacles=(*self._configuration_errors, *self._obstacles),
+            exitstatus=exitstatus,
         )
-
-    def _shard(self) -> Shard | None:
-        from pytest_llmops.plugin.slicing import pipeline_of
-        from pytest_llmops.records.report import Shard
-
-        settings = self._runtime.settings
-        if settings["shard"] is None:
-            return None
-        index, count = settings["shard"]
-        return Shard(
-            index=index,
-            count=count,
-            planned=dict(sorted(self._collected.planned.items())),
-            own=dict(sorted(self._collected.own.items())),
-            attempt=pipeline_of(settings, os.environ).attempt,
-        )
-
-    def _versions(self) -> dict[str, str]:
-        from contextlib import suppress
-        from importlib.metadata import PackageNotFoundError, version
-
-        from pytest_llmops.baselines import commit_of
-        from pytest_llmops.plugin.slicing import pipeline_of
-        from pytest_llmops.records.report import BUILD
-
-        versions = commit_of(self._config.rootpath)
-        if build := pipeline_of(self._runtime.settings, os.environ).build:
-            versions[BUILD] = build
-        for package in _PACKAGES:
-            with suppress(PackageNotFoundError):
-                versions[package] = version(package)
-        return versions
-
-    def _gates_in_order(self) -> tuple[GateResult, ...]:
-        """Sort verdicts as their items were collected, whichever worker was first."""
-        planned = self._collected.planned.items()
-        places = {(path, item): place for path, items in planned for place, item in enumerate(items)}
-        return tuple(
-            sorted(
-                self._gates.values(),
-                key=lambda gate: (gate.experiment, places.get((gate.experiment, gate.item), len(places))),
-            )
-        )
-
-    def _cells(self, gates: tuple[GateResult, ...]) -> tuple[CellResult, ...]:
-        from pytest_llmops.records.gate import cell_key
-
-        store = self._runtime.store()
-        keys = dict.fromkeys(cell_key(gate.experiment, gate.cell) for gate in gates)
-        return tuple(result for key in keys if (result := store.get(key)) is not None)
-
-    def _all_obstacles(self, exitstatus: int) -> list[str]:
-        """List what stands in the way of an open gate, apart from verdicts."""
-        from pytest_llmops.sharding import idle_reason
-        from pytest_llmops.stats.gates import incomplete
-
-        obstacles = [*self._configuration_errors, *self._obstacles]
-        obstacles += incomplete(self._collected.own, self._gates.values())
-        marked = self._collected.marked
-        if silent := set(marked) - self._answered:
-            obstacles.append(f"{len(silent)} of {len(marked)} tests marked llmops neither passed nor failed")
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not obstacles:
-            obstacles.append(f"the session did not finish (exit code {int(exitstatus)})")
-        if not obstacles and not self._collected.own and (shard := self._shard()) is not None:
-            obstacles.append(idle_reason(shard))
-        return obstacles
+        return make_report(found, self._runtime.settings, self._runtime.store(), self._config.rootpath)

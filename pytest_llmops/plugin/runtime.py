@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -49,6 +50,7 @@ class Runtime:
         self.settings = settings
         self._config = config
         self.inventory = Inventory(config.rootpath, settings)
+        self._commits: tuple[str, ...] = ()
         self._judges: dict[Path, Judge] = {}
         self._known_baselines: Baselines | None = None
         self._engine: Engine | None = None
@@ -78,6 +80,7 @@ class Runtime:
         plans = self.inventory.plans
         if path not in plans:
             self._foresee(path)
+            self._note_commit()
             plans[path] = self._load(path)
             if not self._config.option.collectonly:
                 self._prepare(plans[path])
@@ -87,7 +90,12 @@ class Runtime:
         """Sum up what this process collected, and what was wrong with the ledger."""
         if not self.inventory.plans:  # a session that is none of our business pays for nothing
             return Collected()
-        return self.inventory.summary(self._baselines(), self.troubles())
+        return replace(self.inventory.summary(self._baselines(), self.troubles()), commits=self._commits)
+
+    def note_work(self, items: Sequence[pytest.Item]) -> None:
+        """Note what is to be done, where this session does a part of it, while files are as they were."""
+        if self.settings["shard"] is not None and any(self.inventory.plans.values()):
+            self.inventory.note_work(items, self._baselines())
 
     def start(self, items: Sequence[pytest.Item]) -> None:
         """Begin to execute every cell that the selected items need."""
@@ -209,6 +217,14 @@ class Runtime:
             if not all(":" in flow for flow in flows):
                 self._started_engine().warm_up()
 
+    def _note_commit(self) -> None:
+        """Note, before the first file is read, which commit is checked out: what comes of it is of that one."""
+        if not self._commits and not self._config.option.collectonly:
+            from pytest_llmops.baselines import commit_of
+            from pytest_llmops.records.report import COMMIT
+
+            self._commits = (commit_of(self._config.rootpath).get(COMMIT, ""),)
+
     def _knows_nothing(self) -> bool:
         folder = self._config.rootpath / str(self.settings["ledger"])
         return bool(self.settings["no-cache"]) or not folder.exists()
@@ -217,7 +233,7 @@ class Runtime:
         from pytest_llmops.reports.write import remove_decision
 
         # However early this session ends, nobody may take an earlier session's decision for this one's.
-        remove_decision(self.settings.report_dir(self._config.rootpath))
+        remove_decision(self.settings.report_dir(self._config.rootpath), of_shard=self.settings["shard"] is not None)
         requests = (request for plan in plans for request in plan.requests)
         if any(request.flow.kind != "callable" for request in requests) and not self._are_known(plans):
             self._started_engine().warm_up()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_llmops.records.experiment import Threshold
 
 LLM_MODES = ("live", "replay", "record", "auto")
+_THRESHOLD = "--llmops-threshold"
+_SHOWN, _LONGEST = 100, 1000  # characters of a value, and of a message
 
 
 def _text(raw: str) -> str:
@@ -62,7 +64,10 @@ def _flag(raw: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting, ``--llmops-<name>``. ``grammar`` says what ``parse``, the inverse of ``show``, takes."""
+    """One setting, ``--llmops-<name>``. ``grammar`` says what ``parse``, the inverse of ``show``, takes.
+
+    Of several on the command line the last one counts, but with ``once`` they are refused: it reads like a list.
+    """
 
     name: str
     help: str
@@ -70,6 +75,7 @@ class Setting:
     parse: Callable[[str], Any] = _text
     grammar: str = "text"
     show: Callable[[Any], str] = str
+    once: bool = False
 
     @property
     def key(self) -> str:
@@ -105,7 +111,7 @@ SETTINGS = (
         "a part such as 2/5",
         "{0[0]}/{0[1]}".format,
     ),
-    Setting("history", "Folder with results.json files of earlier sessions, for the report's trend"),
+    Setting("history", "Folder with results.json files of earlier sessions, for the report's trend", once=True),
     Setting("plan", "Say what would be run and what reused, and run nothing", False, _flag, "true|false"),
     Setting("report-dir", "Folder for the reports", "reports"),
     Setting("ado", "Write for Azure DevOps; on by default where TF_BUILD is set", None, _flag, "true|false"),
@@ -164,11 +170,13 @@ def add_options(parser: pytest.Parser) -> None:
         option, metavar = f"--llmops-{setting.name}", setting.name.split("-")[-1].upper()
         if setting.parse is _flag:
             group.addoption(option, dest=setting.key, action="store_const", const="true", help=setting.help)
+        elif setting.once:
+            group.addoption(option, dest=setting.key, metavar=metavar, action="append", help=setting.help)
         else:
             group.addoption(option, dest=setting.key, metavar=metavar, help=setting.help)
         parser.addini(setting.key, setting.help, default=None)
     group.addoption(
-        "--llmops-threshold",
+        _THRESHOLD,
         dest="llmops_threshold",
         action="append",
         default=[],
@@ -180,25 +188,47 @@ def add_options(parser: pytest.Parser) -> None:
 def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
     """Work out the effective settings.
 
+    Where one is refused, this session will decide nothing, and the decision of an earlier one is removed.
+
     Raises:
-        pytest.UsageError: naming the setting, where its value came from, and what it may be.
+        pytest.UsageError: naming each setting that is refused, where its value came from, and what it may be.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     sources: dict[str, str] = {}
+    thresholds: list[Threshold] = []
+    refused: list[str] = []
     for setting in SETTINGS:
-        given = (
-            (config.getoption(setting.key), f"--llmops-{setting.name}"),
-            (_from_environment(environ, setting.key.upper()), setting.key.upper()),
-            (config.getini(setting.key), f"ini {setting.key}"),
-        )
-        raw, source = next(((raw, source) for raw, source in given if raw is not None), (None, ""))
-        values[setting.name] = setting.default if raw is None else _parse(setting, str(raw), source)
-        if raw is not None:
-            sources[setting.name] = source
-    thresholds = tuple(_threshold(text) for text in config.getoption("llmops_threshold"))
-    if thresholds:
-        sources["thresholds"] = "--llmops-threshold"
-    return Settings(values=values, sources=sources, thresholds=thresholds)
+        raw, source = _given(setting, config, environ)
+        if raw is None:
+            continue
+        sources[setting.name] = source
+        if setting.once and len(config.getoption(setting.key) or ()) > 1:
+            refused.append(f"{source}: there are two; name one folder that has both below it")
+        try:
+            values[setting.name] = setting.parse(raw)
+        except (ValueError, KeyError):
+            refused.append(f"{source}: {raw[:_SHOWN]!r} is not allowed; give {setting.grammar}")
+    for text in config.getoption("llmops_threshold"):
+        sources["thresholds"] = _THRESHOLD
+        try:
+            thresholds.append(_threshold(text))
+        except ValueError as problem:
+            refused.append(f"{_THRESHOLD}: {problem}")
+    settings = Settings(values=values, sources=sources, thresholds=tuple(thresholds))
+    if refused:
+        _refuse(refused, settings, config, environ)
+    return settings
+
+
+def _given(setting: Setting, config: pytest.Config, environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return what a setting was given, None for nothing, and where."""
+    option = config.getoption(setting.key)
+    given = (
+        (option[-1] if isinstance(option, list) else option, f"--llmops-{setting.name}"),
+        (_from_environment(environ, setting.key.upper()), setting.key.upper()),
+        (config.getini(setting.key), f"ini {setting.key}"),
+    )
+    return next(((str(raw), source) for raw, source in given if raw is not None), (None, ""))
 
 
 def _from_environment(environ: Mapping[str, str], name: str) -> str | None:
@@ -207,17 +237,23 @@ def _from_environment(environ: Mapping[str, str], name: str) -> str | None:
     return None if not value or value.startswith("$(") else value
 
 
-def _parse(setting: Setting, raw: str, source: str) -> Any:
-    try:
-        return setting.parse(raw)
-    except (ValueError, KeyError):
-        raise pytest.UsageError(f"{source}: {raw!r} is not allowed; give {setting.grammar}") from None
-
-
 def _threshold(text: str) -> Threshold:
     from pytest_llmops.thresholds import parse_threshold
 
-    try:
-        return parse_threshold(text, "--llmops-threshold")
-    except ValueError as problem:
-        raise pytest.UsageError(f"--llmops-threshold: {problem}") from None
+    return parse_threshold(text, _THRESHOLD)
+
+
+def _refuse(problems: Sequence[str], settings: Settings, config: pytest.Config, environ: Mapping[str, str]) -> NoReturn:
+    from pytest_llmops.errors import LLMOpsError
+    from pytest_llmops.plugin.slicing import with_slice
+    from pytest_llmops.reports.text import one_line
+    from pytest_llmops.reports.write import remove_decision
+
+    if not (settings["plan"] or config.option.collectonly):
+        try:
+            # Of a shard, whichever it was to be.
+            of_shard = "shard" in with_slice(settings, environ).sources
+            remove_decision(settings.report_dir(config.rootpath), of_shard=of_shard)
+        except LLMOpsError as error:
+            problems = [*problems, str(error)]
+    raise pytest.UsageError(*(one_line(problem, _LONGEST) for problem in problems))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections.abc
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -53,11 +53,15 @@ def _of_form(origin: Any, arguments: tuple[Any, ...]) -> _Decoder:
 
 def _of_record(kind: Any) -> _Decoder:
     decoders = {name: _decoder(hint) for name, hint in get_type_hints(kind).items()}
+    required = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
 
     def decode(value: Any) -> Any:
         if type(value) is not dict:
             raise TypeError(_refused(value, "an object"))
-        return kind(**{name: decoders[name](item) for name, item in value.items()})
+        known = {name: decoders[name](item) for name, item in value.items()}
+        if missing := [name for name in required if name not in known]:
+            raise ValueError(f"without {', '.join(missing)}")
+        return kind(**known)
 
     return decode
 

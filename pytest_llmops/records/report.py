@@ -31,6 +31,8 @@ class Shard:
 
     ``planned`` are the items of all parts, by path of their experiment file: the same in each part of one whole.
     ``own`` are those of this part. ``attempt`` counts how often this part was tried, from 1: the last one holds.
+    ``digests`` stand for what verdicts of an experiment are made from, by path of its file, and ``tests`` for the
+    tests that were selected in each file of tests: both the same in each part too.
     """
 
     index: int
@@ -38,6 +40,8 @@ class Shard:
     planned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attempt: int = 1
+    digests: Mapping[str, str] = field(default_factory=dict)
+    tests: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

@@ -9,7 +9,7 @@ from itertools import chain
 from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
-from pytest_llmops.reports import markdown
+from pytest_llmops.reports import markdown, page
 from pytest_llmops.reports.ages import reuse_note, reuse_text
 from pytest_llmops.reports.text import neutralise, one_line
 from pytest_llmops.reports.verdicts import (
@@ -49,7 +49,7 @@ def summary_lines(report: Report) -> list[str]:
         lines.append(f"reused: {reused}")
     folder = report.settings.get("report-dir")
     if folder:
-        lines.append(one_line(f"reports: {folder}/{markdown.FILE}", _LIMIT))
+        lines.append(one_line(f"reports: {folder}/{page.FILE}", _LIMIT))
     if unsure := sum(map(is_unsure, report.gates)):
         lines.append(f"{unsure} inconclusive: not enough rows to tell; see {markdown.FILE}")
     return [*lines, decision_line(report)]

@@ -208,11 +208,12 @@ def _short(commit: str) -> str:
 def narrowing(file: GateFile) -> Mapping[str, str]:
     """Return the settings by which an open gate says less than the experiment files ask for.
 
-    Fewer rows or variants, thresholds other than those in the files, and what was decided again rather than measured.
+    Fewer rows or variants, another number of repeats or other thresholds than the files have, and what was decided
+    again rather than measured.
     How LLM calls were answered, the environment and the baseline are choices, not limits.
     """
     settings = file.settings
-    limits = {name: settings[name] for name in ("max-rows", "thresholds", "regated") if name in settings}
+    limits = {name: settings[name] for name in ("max-rows", "repeat", "thresholds", "regated") if name in settings}
     if settings.get("variants", "all") not in _ALL_VARIANTS:
         limits["variants"] = settings["variants"]
     return limits

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pytest_llmops.reports.gate import GateFile, Line
 from pytest_llmops.reports.gate_check import GateCheck
 from pytest_llmops.reports.text import one_line
-from pytest_llmops.reports.verdicts import closed_by, figure
+from pytest_llmops.reports.verdicts import closed_by, counts_text, figure
 
 _SHOWN = 50
 _LONG = 400
@@ -43,7 +43,8 @@ def why(check: GateCheck) -> str:
         return first + f" (and {len(others)} more)" * bool(others)
     file = check.file
     if check.is_open:
-        return f"{_count(len(file.gates), 'gate')}, {_verdicts(file)}"
+        counts = counts_text((line.verdict, line.closes) for line in file.gates)
+        return f"{_count(len(file.gates), 'gate')}, {counts}"
     if not file.closing:
         first, *others = file.obstacles or ("no reason was given",)
         return one_line(first, _LONG) + f" (and {len(others)} more)" * bool(others)
@@ -64,10 +65,6 @@ def _basis(file: GateFile) -> str:
     settings = "".join(f", {name} {value}" for name, value in file.settings.items())
     reused = f", {file.recorded.rows} of {file.recorded.of} rows reused" if file.recorded else ""
     return f"decided: {file.created}, {_count(files, 'experiment')}{settings}{reused}"
-
-
-def _verdicts(file: GateFile) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in sorted(file.counts.items()) if count)
 
 
 def _count(number: int, what: str) -> str:

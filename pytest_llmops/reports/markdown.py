@@ -13,6 +13,7 @@ from pytest_llmops.reports.text import markdown_cell
 from pytest_llmops.reports.verdicts import (
     LIMITS,
     baseline_text,
+    counts_text,
     decision_line,
     evidence,
     experiments,
@@ -41,7 +42,7 @@ def summary(report: Report) -> str:
 
 def details(report: Report) -> str:
     """Render the summary without its headline."""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(report.decision.counts.items()))
+    counts = counts_text((gate.verdict, gate.closes_gate()) for gate in report.gates)
     settings = ", ".join(f"{name} {value}" for name, value in report.settings.items() if name in LIMITS)
     blocks = [_list(markdown_cell(reason, _LONG) for reason in report.decision.reasons)]
     blocks += [

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_llmops.engines.depth import DEEPEST
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.decoding import from_json
 from pytest_llmops.records.encoding import to_json
@@ -22,8 +23,8 @@ from pytest_llmops.records.run import RunResult
 SCHEMA_VERSION = 1
 FILE = "results.json"
 
-# Whatever shows or writes a value goes down into it, a few calls for each level of the thousand that Python allows.
-_DEEPEST = 200
+# A value of a flow as deep as can be, inside of the records around it, of which there are ten.
+_DEEPEST = DEEPEST + 20
 
 
 def document(report: Report) -> dict[str, Any]:

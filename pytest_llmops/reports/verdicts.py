@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
 from pytest_llmops.records.experiment import RUN, RUN_DURATIONS
@@ -14,6 +15,9 @@ from pytest_llmops.reports.text import one_line
 
 _SHORT = 72
 _LINE = 486
+_DIGITS = 4
+# 57 * 0.01 is 0.5700000000000001, and means 0.57.
+_SAME = 1e-12
 # Added to -0.0, it makes 0.0.
 _NO_MINUS = 0.0
 # Settings that limit what an open gate means.
@@ -25,18 +29,24 @@ _BOUND = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def figure(value: float | None, rule: str = "") -> str:
-    """Write a metric's value with at most four decimals, or in full where rounding would hide a difference.
+    """Write a metric's value with at most four decimals, or with four digits where they would make it 0.
 
-    That is where the rounded value is 0, or a bound of the rule: no message may say ``0.8, required > 0.8``.
+    It has more where rounding would make it a bound of the rule: no message may say ``0.8, required > 0.8``.
     """
     if value is None:
         return ""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    rounded = round(float(value), 4) + _NO_MINUS
+    value = float(value)
     bounds = {float(bound) * scale for bound in _BOUND.findall(rule) for scale in _SCALES}
-    hides = rounded != value and (rounded == 0 or any(math.isclose(rounded, bound) for bound in bounds))
-    return repr(float(value) if hides else rounded).removesuffix(".0")
+    decimals = _DIGITS
+    if value and not round(value, decimals):
+        decimals -= 1 + math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    while rounded != value and any(math.isclose(rounded, bound, rel_tol=_SAME) for bound in bounds):
+        decimals += 1
+        rounded = round(value, decimals)
+    return repr(rounded + _NO_MINUS).removesuffix(".0")
 
 
 def headline(gate: GateResult) -> str:
@@ -99,6 +109,16 @@ def closed_by(verdicts: Sequence[Verdict], gates: int) -> str:
     if not failed:
         return f"{unsure} of {gates} gates inconclusive"
     return f"{failed} of {gates} gates failed" + f", {unsure} inconclusive" * (unsure > 0)
+
+
+def counts_text(gates: Iterable[tuple[Verdict, bool]]) -> str:
+    """Write how many gates there are of each verdict; each comes as its verdict, and whether it closes the gate."""
+    found = Counter(gates)
+    return ", ".join(
+        f"{closing + others} {verdict}" + f" ({others} not blocking)" * (verdict != "PASS" and others > 0)
+        for verdict in sorted({verdict for verdict, _ in found})
+        for closing, others in [(found[verdict, True], found[verdict, False])]
+    )
 
 
 def is_weaker(gate: GateResult) -> bool:

@@ -69,12 +69,18 @@ def write_page(report: Report, file: Path, option: str, sources: Sources = NO_SO
     Raises:
         LLMOpsError: where it can't be written.
     """
-    text = page.render_page(report, sources)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, text)
-    except OSError as error:
-        raise LLMOpsError(f"{file}: can't be written: {error.strerror}; name another file with {option}") from None
+    write_file(file, page.render_page(report, sources), f"name another file with {option}")
+
+
+def write_notice(report: Report, folder: Path, option: str) -> list[Path]:
+    """Write the decision and the summary alone: of a report without results, in place of which others may lie there.
+
+    Raises:
+        LLMOpsError: where the folder can't be written.
+    """
+    remove_decision(folder, option)
+    texts = {markdown.FILE: markdown.summary(report), gate.FILE: dumps(gate.document(report), indent=2) + "\n"}
+    return _write(report, texts, folder, option)
 
 
 def _write(report: Report, texts: Mapping[str, str], folder: Path, option: str) -> list[Path]:
@@ -90,16 +96,32 @@ def _write(report: Report, texts: Mapping[str, str], folder: Path, option: str) 
     return files
 
 
-def remove_decision(folder: Path, option: str = OPTION) -> None:
+def remove_decision(folder: Path, option: str = OPTION, *, of_shard: bool = False) -> None:
     """Remove the decision of an earlier session, so that nobody takes it for this one's.
+
+    With ``of_shard`` its results go too, as a merge goes by them.
 
     Raises:
         LLMOpsError: where it is there and can't be removed.
     """
     try:
-        (folder / gate.FILE).unlink(missing_ok=True)
+        for name in (gate.FILE, results.FILE) if of_shard else (gate.FILE,):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise _refused(folder, error, option) from None
+
+
+def write_file(file: Path, text: str, todo: str) -> None:
+    """Write one file, into a folder that is made if need be. ``todo`` is what a message says to do if that fails.
+
+    Raises:
+        LLMOpsError: where it can't be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, text)
+    except OSError as error:
+        raise LLMOpsError(f"{file.as_posix()}: can't be written: {error.strerror}; {todo}") from None
 
 
 def replace_file(file: Path, text: str) -> None:

@@ -118,7 +118,7 @@ def compare_cells(
         problem = _refusal(baseline, candidate, evaluator)
         joins[evaluator] = Joined() if problem else join(candidate, baseline, evaluator)
         for metric in _metrics(baseline, candidate, evaluator):
-            sides = _side(baseline, evaluator, metric), _side(candidate, evaluator, metric)
+            sides = metric_scores(baseline, evaluator, metric), metric_scores(candidate, evaluator, metric)
             pairs = _scored_pairs(joins[evaluator], *sides)
             name = f"{evaluator}.{metric}"
             metrics.append(_compare(name, *sides, list(pairs.values()), problem))
@@ -135,32 +135,33 @@ def compare_cells(
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """A metric of one side: its value, and the scores of its rows by line number, or ``why`` there are none."""
+class MetricScores:
+    """A metric of a cell: its value, and the scores of its rows by line number, or ``why`` there are none."""
 
     value: float | None
     scores: Mapping[int, float] = field(default_factory=dict)
     why: str = ""
 
 
-def _side(result: CellResult, evaluator: str, metric: str) -> _Side:
+def metric_scores(result: CellResult, evaluator: str, metric: str) -> MetricScores:
+    """Find the scores of a metric, each the mean over all executions of its row."""
     values, scores = [], []
     for execution in result.executions:
         evaluation = execution.evaluations.get(evaluator)
         if evaluation is None:
-            return _Side(None, why=f"'{evaluator}' did not run")
+            return MetricScores(None, why=f"'{evaluator}' did not run")
         value, why = metric_value(evaluation.result, metric)
         if value is None:
-            return _Side(None, why=why)
+            return MetricScores(None, why=why)
         found = row_scores(evaluation.result.completed, metric, value)
         if not found.values:
-            return _Side(value, why=found.why or "; ".join(found.problems))
+            return MetricScores(value, why=found.why or "; ".join(found.problems))
         values.append(value)
         scores.append(found.values)
-    return _Side(fmean(values), reduce_scores(scores, "mean", "higher", 1.0))
+    return MetricScores(fmean(values), reduce_scores(scores, "mean", "higher", 1.0))
 
 
-def _scored_pairs(joined: Joined, baseline: _Side, candidate: _Side) -> dict[str, tuple[float, float]]:
+def _scored_pairs(joined: Joined, baseline: MetricScores, candidate: MetricScores) -> dict[str, tuple[float, float]]:
     """Pair the scores of common rows, by label."""
     return {
         label: (baseline.scores[there], candidate.scores[here])
@@ -170,7 +171,7 @@ def _scored_pairs(joined: Joined, baseline: _Side, candidate: _Side) -> dict[str
 
 
 def _compare(
-    name: str, baseline: _Side, candidate: _Side, pairs: Sequence[tuple[float, float]], problem: str
+    name: str, baseline: MetricScores, candidate: MetricScores, pairs: Sequence[tuple[float, float]], problem: str
 ) -> MetricComparison:
     sides = (baseline.value, candidate.value)
     if problem:

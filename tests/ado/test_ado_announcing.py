@@ -54,6 +54,7 @@ def test_a_threshold_of_the_command_line_belongs_to_the_experiment() -> None:
         ("evals/e.yaml: only 1 of 2 items were decided", "evals/e.yaml", 0, "evals/e.yaml: only 1 of 2 items were"),
         ("evals/test_a.py::test_b[x: y]: test failed", "evals/test_a.py", 0, "evals/test_a.py::test_b[x: y]: test fai"),
         ("the session did not finish (exit code 2)", "", 0, "the session did not finish (exit code 2)"),
+        (f"a:{'9' * 5000}: b", "", 0, "a:999"),
         ("--llmops-threshold: f1: no such evaluator", "", 0, "--llmops-threshold: f1: no such evaluator"),
     ],
 )

@@ -47,7 +47,14 @@ def test_the_address_of_a_run() -> None:
 
 @pytest.mark.parametrize(
     ("position", "total", "part"),
-    [("2", "5", (2, 5)), ("1", "1", None), ("0", "5", None), ("6", "5", None), ("x", "5", None)],
+    [
+        ("2", "5", (2, 5)),
+        ("1", "1", None),
+        ("0", "5", None),
+        ("6", "5", None),
+        ("x", "5", None),
+        ("9" * 5000, "5", None),
+    ],
 )
 def test_the_slice_of_a_job(position: str, total: str, part: tuple[int, int] | None) -> None:
     environ = {"SYSTEM_JOBPOSITIONINPHASE": position, "SYSTEM_TOTALJOBSINPHASE": total}

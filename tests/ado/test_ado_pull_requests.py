@@ -13,8 +13,10 @@ from ado_server import AzureRepos, azure_repos
 from pytest_llmops.ado.environment import read_pipeline
 from pytest_llmops.ado.pull_requests import PullRequest, PullRequestError
 
-MARKER = "<!-- llmops:5:gate -->"
+MARKER = "<!-- llmops:5:gate "
+FIRST = f"{MARKER}iteration=2 build=77 -->"
 NOT_ACCEPTED = "the token was not accepted; map it in the step: env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}"
+NO_ITERATION = "pull request 12: no iteration is of commit bbbbbbbbbbbb; the status was not set, and no comment made"
 NO_TOKEN = "the token is not one: it has characters that can't be sent"
 
 
@@ -37,7 +39,7 @@ def pull_request(repos: AzureRepos, **environ: str) -> PullRequest:
 
 
 def comment(repos: AzureRepos, text: str = "open", **environ: str) -> str:
-    return pull_request(repos, **environ).comment(MARKER, f"{MARKER}\n{text}", "active")
+    return pull_request(repos, **environ).comment(MARKER, text, "active")
 
 
 def refusal(repos: AzureRepos, **environ: str) -> str:
@@ -53,40 +55,76 @@ def contents(repos: AzureRepos) -> list[str]:
 
 def test_a_comment_is_added_once_and_then_updated(repos: AzureRepos) -> None:
     assert [comment(repos, text) for text in ("one", "two")] == ["added", "updated"]
-    assert contents(repos) == [f"{MARKER}\ntwo"]
+    assert contents(repos) == [f"{FIRST}\ntwo"]
     assert repos.requests == [
         ("GET", "threads"),
+        ("GET", "iterations"),
         ("POST", "threads"),
         ("GET", "threads"),
+        ("GET", "iterations"),
         ("PATCH", "threads/1/comments/1"),
     ]
 
 
 def test_a_thread_takes_the_status_of_the_gate(repos: AzureRepos) -> None:
     comment(repos)
-    pull_request(repos).comment(MARKER, MARKER, "fixed")
+    pull_request(repos).comment(MARKER, "open", "fixed")
     assert repos.threads[0]["status"] == "fixed"
 
 
-@pytest.mark.parametrize("quoted", [f"> {MARKER}\nlook", f"{MARKER}\nmy copy of it", "hello", ""])
+@pytest.mark.parametrize("quoted", [f"> {FIRST}\nlook", f"{FIRST}\nmy copy of it", "hello", ""])
 def test_comments_of_people_are_left_alone(repos: AzureRepos, quoted: str) -> None:
     comment(repos, "one")
     repos.add_thread(quoted, "a person")
     assert comment(repos, "two") == "updated"
-    assert contents(repos) == [f"{MARKER}\ntwo", quoted]
+    assert contents(repos) == [f"{FIRST}\ntwo", quoted]
 
 
 def test_a_comment_of_a_former_identity_gives_way_to_a_new_one(repos: AzureRepos) -> None:
-    repos.add_thread(f"{MARKER}\nold", "another build service")
+    repos.add_thread(f"{FIRST}\nold", "another build service")
     assert [comment(repos, text) for text in ("one", "two")] == ["added", "updated"]
-    assert contents(repos) == [f"{MARKER}\nold", f"{MARKER}\ntwo"]
+    assert contents(repos) == [f"{FIRST}\nold", f"{FIRST}\ntwo"]
 
 
 def test_of_two_runs_at_once_the_last_one_stands(repos: AzureRepos) -> None:
     for text in ("one", "two"):
-        repos.add_thread(f"{MARKER}\n{text}", "build")
+        repos.add_thread(f"{FIRST}\n{text}", "build")
     comment(repos, "three")
-    assert contents(repos) == [f"{MARKER}\none", f"{MARKER}\nthree"]
+    assert contents(repos) == [f"{FIRST}\none", f"{FIRST}\nthree"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "done"),
+    [
+        ("iteration=2 build=78", "left as it is: it is of run 78, which is newer"),
+        ("iteration=3 build=1", "left as it is: it is of run 1, which is newer"),
+        ("iteration=2 build=77", "updated"),
+        ("iteration=2 build=9", "updated"),
+        ("iteration=1 build=99", "updated"),
+        (f"iteration=2 build={'9' * 5000}", "updated"),
+        ("", "updated"),
+    ],
+)
+def test_a_comment_of_a_newer_run_stays(repos: AzureRepos, turn: str, done: str) -> None:
+    older = f"{MARKER}{turn} -->\nclosed"
+    thread = repos.add_thread(older, "build", status="active")
+    assert pull_request(repos).comment(MARKER, "open", "fixed") == done
+    updated = done == "updated"
+    assert contents(repos) == [f"{FIRST}\nopen" if updated else older]
+    assert thread["status"] == ("fixed" if updated else "active")
+
+
+def test_nobody_else_can_pass_for_a_newer_run(repos: AzureRepos) -> None:
+    comment(repos, "one")
+    repos.add_thread(f"{MARKER}iteration=999 build=999 -->\nopen", "a person")
+    assert comment(repos, "two") == "updated"
+    assert contents(repos)[0] == f"{FIRST}\ntwo"
+
+
+def test_a_commit_that_is_of_no_iteration_has_no_comment(repos: AzureRepos) -> None:
+    del repos.iterations[1]
+    assert refusal(repos) == NO_ITERATION
+    assert repos.threads == []
 
 
 def test_threads_without_comments_are_passed_over(repos: AzureRepos) -> None:
@@ -100,11 +138,30 @@ def test_a_status_is_of_the_iteration_that_was_evaluated(repos: AzureRepos) -> N
     assert [status["iterationId"] for status in repos.statuses] == [2]
 
 
+@pytest.mark.parametrize(
+    ("newer", "done"),
+    [
+        ({"BUILD_BUILDID": "78"}, "left as it is: it is of run 78, which is newer"),
+        ({"BUILD_BUILDID": "77"}, "is failed"),
+        ({"BUILD_BUILDID": "9"}, "is failed"),
+        ({"BUILD_BUILDID": "78", "SYSTEM_PULLREQUEST_SOURCECOMMITID": "a" * 40}, "is failed"),
+    ],
+)
+def test_a_status_of_a_newer_run_of_the_same_iteration_stays_the_last(
+    repos: AzureRepos, newer: dict[str, str], done: str
+) -> None:
+    for name in ("other", "gate"):
+        pull_request(repos, **newer).set_status("succeeded", name, "open")
+    assert pull_request(repos).set_status("failed", "gate", "closed") == done
+    assert len(repos.statuses) == 2 + (done == "is failed")
+    assert pull_request(repos).set_status("failed", "third", "closed") == "is failed"
+
+
 def test_a_commit_that_is_of_no_iteration_has_no_status(repos: AzureRepos) -> None:
     del repos.iterations[1]
     with pytest.raises(PullRequestError) as refused:
         pull_request(repos).set_status("failed", "gate", "closed")
-    assert str(refused.value) == "pull request 12: no iteration is of commit bbbbbbbbbbbb; the status was not set"
+    assert str(refused.value) == NO_ITERATION
     assert repos.statuses == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 from report_samples import EXPERIMENT
-from row_samples import LONG, Answer, column, detail, names, open_rows, report_of, session
+from row_samples import LONG, Answer, column, detail, names, open_rows, report_of, score_gate, session
 
 from pytest_llmops.reports.page import render_page
 from pytest_llmops.reports.page.sources import Sources
@@ -61,8 +61,8 @@ def test_both_outputs_and_scores_stand_side_by_side(page: Page, tmp_path: Path) 
     open_rows(page, tmp_path, report_of(session(AFTER)), baseline=session(BEFORE))
     assert column(page, "Output of baseline")[1:3] == ["the head nurse of the ward", "cook"]
     assert column(page, "Output")[:3] == ["ValueError: is down", "the old nurse of the ward", "nurse"]
-    assert column(page, "Score of baseline") == ["1", "1", "0", "", "0.5", "", "1"]
-    assert column(page, "Score (exact)") == ["", "0", "1", "1", "0.5", "", "1"]
+    assert column(page, "Score of baseline") == ["1", "1", "0", "–", "0.5", "–", "1"]
+    assert column(page, "Score (exact)") == ["–", "0", "1", "1", "0.5", "–", "1"]
 
 
 def test_filters_of_a_comparison(page: Page, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_filters_of_a_comparison(page: Page, tmp_path: Path) -> None:
         "Worse 1",
         "Better 1",
         "Other output 5",
-        "Below full score 2",
+        "Not full score 2",
     ]
     for name, expected in {"Worse": ["worse"], "Better": ["better"], "Other output": ORDER[:5]}.items():
         page.get_by_role("group", name="Which rows").get_by_role("button", name=name).click()
@@ -154,6 +154,19 @@ def test_why_a_baseline_can_not_be_compared_is_said(page: Page, tmp_path: Path) 
     file.write_text(render_page(report, Sources(problems={EXPERIMENT: "another dataset"})), encoding="utf-8")
     page.goto(f"{file.as_uri()}#view=rows")
     expect(page.get_by_text("The baseline: another dataset")).to_be_visible()
+
+
+def test_where_failed_rows_are_what_is_measured_a_row_that_now_fails_is_worse(page: Page, tmp_path: Path) -> None:
+    after = session(AFTER)
+    gate = score_gate(after, name="run.error_rate", score="failed", better="lower", rule="<= 0.5")
+    open_rows(page, tmp_path, report_of(after, gates=[gate]), baseline=session(BEFORE), row=4)
+    expect(page.locator(".changes")).to_have_text(
+        "Compared with the baseline: 1 worse, 1 better, 3 other output, 1 fails in both, 1 same of 7 rows"
+    )
+    assert names(page)[:2] == ["broke", "mended"]
+    assert column(page, "Score of baseline") == ["0", "1", "0", "0", "0", "1", "0"]
+    assert column(page, "Score (failed)") == ["1", "0", "0", "0", "0", "1", "0"]
+    expect(detail(page).locator("header")).to_contain_text("failed 0 → 1")
 
 
 def test_scores_by_another_gold_are_not_compared(page: Page, tmp_path: Path) -> None:

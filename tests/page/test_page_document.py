@@ -244,13 +244,21 @@ def test_a_baseline_that_could_not_be_read_is_named() -> None:
 
 def test_the_session_is_the_last_point_of_its_history() -> None:
     past = Point(created="2026-08-01", commit="abc", name="old", gates={"a::b": Outcome(value=0.5, verdict="PASS")})
-    session = replace(report(metric_gate(value=math.nan)), versions={"commit": "def"})
+    limited = {"env": "dev", "max-rows": "5"}
+    session = replace(report(metric_gate(value=math.nan)), versions={"commit": "def"}, settings=limited)
     assert overview(session, Sources(history=(past,)))["history"] == [
-        {"created": "2026-08-01", "commit": "abc", "name": "old", "gates": {"a::b": {"value": 0.5, "verdict": "PASS"}}},
+        {
+            "created": "2026-08-01",
+            "commit": "abc",
+            "name": "old",
+            "limits": "",
+            "gates": {"a::b": {"value": 0.5, "verdict": "PASS"}},
+        },
         {
             "created": "2026-09-01T10:00:00+00:00",
             "commit": "def",
             "name": "",
+            "limits": "max-rows 5",
             "gates": {
                 f"{EXPERIMENT}::matcher.exact_match_rate[ner_extract-general-terse]": {"value": None, "verdict": "FAIL"}
             },

@@ -74,7 +74,7 @@ def test_a_row_that_a_filter_hides_can_be_shown(page: Page, tmp_path: Path) -> N
 
 def test_the_back_button_undoes_each_step(page: Page, tmp_path: Path) -> None:
     open_rows(page, tmp_path, REPORT)
-    page.get_by_role("button", name="Below full score").click()
+    page.get_by_role("button", name="Not full score").click()
     expect(page.locator(".pager").first).to_contain_text("of 125")
     page.get_by_role("button", name="Next").first.click()
     expect(page.locator(".pager").first).to_contain_text("101 to 125 of 125")

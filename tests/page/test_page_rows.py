@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -51,8 +52,8 @@ def test_each_row_shows_what_was_asked_what_is_right_and_what_came_out(page: Pag
     assert column(page, "Inputs") == ["She is a nurse.", "Er ist Koch.", "A cook.", "Hm."]
     assert column(page, "Gold") == ["nurse", "Koch", "cook", ""]
     assert column(page, "Output") == ["nurse", "chef", "kitchen cook", "ValueError: no entity\nin line 7"]
-    assert column(page, "Score (exact)") == ["1", "0", "0.5", ""]
-    assert column(page, "f1") == ["", "0.5", "0.75", ""]
+    assert column(page, "Score (exact)") == ["1", "0", "0.5", "–"]
+    assert column(page, "f1") == ["–", "0.5", "0.75", "–"]
     assert column(page, "Seconds") == ["0.25", "0.5", "0.5", "2"]
     assert column(page, "Tokens") == ["10", "11", "13", "12"]
     assert [text.strip() for text in column(page, "State")] == ["", "", "", "failed"]
@@ -66,8 +67,26 @@ def test_reused_rows_say_how_old_they_are(page: Page, tmp_path: Path) -> None:
 def test_a_score_that_an_evaluator_failed_to_give_is_said(page: Page, tmp_path: Path) -> None:
     open_rows(page, tmp_path, report_of(session([Answer(text="x", output="y", score=None)])), row=0)
     assert column(page, "State") == ["no matcher"]
-    expect(detail(page)).to_contain_text("not scored")
+    expect(detail(page).locator("header")).to_contain_text("exact –")
     expect(detail(page)).to_contain_text("ValueError: no score")
+
+
+def test_a_score_that_is_no_number_is_not_taken_for_one_that_is_missing(page: Page, tmp_path: Path) -> None:
+    scores = (math.nan, None, math.inf, 1.25e-05 / 3)
+    answers = [Answer(text="x", output="y", score=score, judged={"f1": 0.5}) for score in scores]
+    open_rows(page, tmp_path, report_of(session(answers)), sort="name", row=0)
+    assert column(page, "Score (exact)") == ["NaN", "–", "Infinity", "4.167e-06"]
+    expect(detail(page).locator("header")).to_contain_text("exact NaN")
+    expect(page.get_by_role("status")).to_contain_text("Mean exact: 4.167e-06 over 1 row")
+
+
+def test_where_failed_rows_are_what_is_measured_they_are_the_scores(page: Page, tmp_path: Path) -> None:
+    result = session(ANSWERS)
+    gate = score_gate(result, name="run.error_rate", score="failed", better="lower", value=0.25, rule="<= 0.5")
+    open_rows(page, tmp_path, report_of(result, gates=[gate]))
+    assert names(page)[0] == "a10"
+    assert column(page, "Score (failed)") == ["1", "0", "0", "0"]
+    expect(page.get_by_role("status")).to_have_text("4 rows shown. Mean failed: 0.25 over 4 rows")
 
 
 def test_a_click_on_a_heading_sorts_and_a_second_one_turns_it_round(page: Page, tmp_path: Path) -> None:
@@ -105,11 +124,11 @@ def test_every_column_can_be_sorted_by(page: Page, tmp_path: Path) -> None:
 def test_filters_count_their_rows_and_show_them(page: Page, tmp_path: Path) -> None:
     open_rows(page, tmp_path, report_of(session(ANSWERS)))
     filters = page.get_by_role("group", name="Which rows").get_by_role("button")
-    assert filters.all_inner_texts() == ["All 4", "Failed 1", "Below full score 2"]
+    assert filters.all_inner_texts() == ["All 4", "Failed 1", "Not full score 2"]
     page.get_by_role("button", name="Failed 1").click()
     expect(page.get_by_role("status")).to_contain_text("1 row shown.")
     assert names(page) == ["a10"]
-    page.get_by_role("button", name="Below full score 2").click()
+    page.get_by_role("button", name="Not full score 2").click()
     expect(page.get_by_role("status")).to_contain_text("2 rows shown.")
     assert names(page) == ["a2", "a9"]
 
@@ -144,7 +163,7 @@ def test_a_slice_is_put_beside_all_rows(page: Page, tmp_path: Path) -> None:
 def test_where_lower_is_better_the_highest_scores_come_first(page: Page, tmp_path: Path) -> None:
     open_rows(page, tmp_path, report_of(session(ANSWERS), better="lower"))
     assert names(page) == ["a10", "a1", "a9", "a2"]
-    page.get_by_role("button", name="Below full score 2").click()
+    page.get_by_role("button", name="Not full score 2").click()
     expect(page.locator("table.rows > tbody > .entry")).to_have_count(2)
     assert names(page) == ["a1", "a9"]
 
@@ -169,7 +188,7 @@ def test_repeats_are_a_mean_in_the_table_and_each_by_itself_below(page: Page, tm
     first = [Answer(text="x", output="nurse", score=1.0), Answer(text="y", output="cook", score=1.0)]
     second = [Answer(text="x", output="doctor", score=0.0), Answer(text="y", error="Timeout: late")]
     open_rows(page, tmp_path, report_of(session(first, LONG, second)), sort="tokens", row=0)
-    assert column(page, "Score (exact)") == ["0.5", ""]
+    assert column(page, "Score (exact)") == ["0.5", "–"]
     assert [text.strip() for text in column(page, "State")] == ["", "1 of 2 failed"]
     expect(detail(page).locator(".execution")).to_have_count(2)
     expect(detail(page).locator(".execution").nth(1)).to_contain_text("Execution 2 of 2")
@@ -204,6 +223,31 @@ def test_a_cell_without_results_shows_what_its_gates_say(page: Page, tmp_path: P
 def test_rows_that_did_not_run_are_counted(page: Page, tmp_path: Path) -> None:
     open_rows(page, tmp_path, report_of(replace(session(ANSWERS), expected_rows=6)))
     expect(page.get_by_text("2 rows of 6 did not run.")).to_be_visible()
+
+
+def test_a_long_slice_makes_a_narrow_page_no_wider(page: Page, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 380, "height": 900})
+    answers = [Answer(text="x", output="y", group=f"{'a long value ' * 10}{n}") for n in range(2)]
+    open_rows(page, tmp_path, report_of(session(answers)))
+    expect(page.get_by_label("Slice").locator("option").nth(1)).to_have_text(f"{('a long value ' * 10)[:60]}…: 1")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    assert page.get_by_label("Slice").evaluate("(element) => element.getBoundingClientRect().right") <= 380
+
+
+def test_a_print_says_what_was_chosen_and_has_no_controls(page: Page, tmp_path: Path) -> None:
+    report = report_of(session(ANSWERS), session(ANSWERS, LONG))
+    open_rows(page, tmp_path, report, with_="long", show="failed", slice="language=de", q="hm", row=2)
+    expect(page.get_by_label("Variant")).to_be_visible()
+    expect(page.locator(".printed").first).to_be_hidden()
+    page.emulate_media(media="print")
+    assert [" ".join(text.split()) for text in page.locator(".choices").all_inner_texts()] == [
+        "Experiment ner Dataset general Variant terse Compared with long Scored by matcher.exact_match_rate (exact)"
+    ]
+    expect(page.get_by_text("Rows: Failed · Slice: language = de · Search: hm")).to_be_visible()
+    for controls in ("select", "input", ".sifter button", ".pager button", ".row-detail button"):
+        assert page.locator(controls).filter(visible=True).count() == 0, controls
+    expect(page.locator("table.rows thead").get_by_text("Output", exact=True)).to_be_visible()
+    expect(detail(page)).to_contain_text("ValueError: no entity")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

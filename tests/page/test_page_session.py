@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from report_samples import EXPERIMENT, FEW_SHOT, TERSE
 
 from pytest_llmops.records.run import CassetteMiss, Variant
+from pytest_llmops.reports.page import Outcome, Sources
 
 
 def test_the_trend_shows_every_gate_over_the_sessions(page: Page, tmp_path: Path) -> None:
@@ -31,6 +32,32 @@ def test_the_trend_shows_every_gate_over_the_sessions(page: Page, tmp_path: Path
         "2026-08-01 10:00 UTC · 01c0ffee · run 1 0.5 ✗ 0.5 ✗ 0.5 ✗",
         "2026-08-02 10:00 UTC · 02c0ffee · run 2 0.7 ✓ 0.7 ✓ 0.7 ✓",
         "2026-09-01 10:00 UTC · this session 0.9 ✓ 0.3 ✗ 0.85 ✓",
+    ]
+
+
+def test_the_trend_keeps_sessions_without_a_value(page: Page, tmp_path: Path) -> None:
+    shown = session(
+        [ran(TERSE), replace(gate(TERSE, 0.9), verdict="ERROR", value=None, interval=None)], [result(TERSE)]
+    )
+    first, second, third = earlier(session([gate(TERSE, 0.9)], [result(TERSE)]), 0.7, 0.7, 0.8).history
+    broken = {name: Outcome(value=None, verdict="ERROR") for name in second.gates}
+    history = (first, replace(second, gates=broken), replace(third, limits="max-rows 5"))
+    open_view(page, tmp_path, shown, "trend", Sources(history=history))
+    panel = page.locator("figure.trend")
+    expect(panel.get_by_role("img")).to_have_attribute(
+        "aria-label", "matcher.f1 on general over 4 sessions; last: terse no value"
+    )
+    # A dot for each session, and a ring; the line begins anew after what broke.
+    expect(panel.locator("svg [aria-label=dot] :is(circle, path)")).to_have_count(5)
+    line = panel.locator("svg [aria-label=line] path").get_attribute("d")
+    assert line
+    assert line.count("M") == 2
+    panel.get_by_text("Numbers").click()
+    assert texts(panel.get_by_role("row"))[1:] == [
+        "2026-08-01 10:00 UTC · 01c0ffee · run 1 0.7 ✓",
+        "2026-08-02 10:00 UTC · 02c0ffee · run 2 ! ERROR",
+        "2026-08-03 10:00 UTC · 03c0ffee · run 3 · partial: max-rows 5 0.8 ✓",
+        "2026-09-01 10:00 UTC · this session ! ERROR",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import ado_log
@@ -156,7 +157,9 @@ def test_a_shard_announces_no_decision(project: Project) -> None:
     assert [command.name for command in commands] == ["task.logissue"]
 
 
-@pytest.mark.parametrize("options", [[], ["-v"], ["-rA"], ["--color=yes", "-vv"], ["-q"], ["--tb=native"]])
+@pytest.mark.parametrize(
+    "options", [[], ["-v"], ["-rA"], ["--color=yes", "-vv"], ["-q"], ["--tb=native"], ["-s"], ["--capture=tee-sys"]]
+)
 def test_nothing_that_tests_print_is_a_command(project: Project, options: list[str]) -> None:
     (project.path / "evals" / "test_hostile.py").write_text(HOSTILE, encoding="utf-8")
     result = project.run(FORCED, *options)
@@ -165,6 +168,21 @@ def test_nothing_that_tests_print_is_a_command(project: Project, options: list[s
     assert {command.name for command in found(result)} == {"task.logissue", "task.uploadsummary", "build.addbuildtag"}
     assert [tag.message for tag in named("build.addbuildtag", found(result))] == ["llmops-gate-closed"]
     assert "##[" not in str(result.stdout)
+
+
+def test_nothing_that_is_printed_outside_of_capture_is_a_command(project: Project) -> None:
+    said = "print('##vso[task.complete result=Failed]'); import sys; print('##[x]', file=sys.stderr)"
+    hooks = ("pytest_sessionstart", "pytest_runtest_logreport", "pytest_sessionfinish", "pytest_unconfigure")
+    text = "".join(f"def {hook}():\n    {said}\n\n" for hook in hooks)
+    (project.path / "evals" / "conftest.py").write_text(text, encoding="utf-8")
+    test = f"def test_disabled(capsys):\n    with capsys.disabled():\n        {said}\n"
+    (project.path / "evals" / "test_disabled.py").write_text(test, encoding="utf-8")
+    out = sys.stdout.write
+    result = project.run(FORCED)
+    assert str(result.stdout).count("# #vso[task.complete result=Failed]") >= len(hooks) + 1
+    assert "##[x]" not in str(result.stderr)
+    assert [command.name for command in found(result)] == ["task.uploadsummary", "build.addbuildtag"]
+    assert sys.stdout.write == out
 
 
 def test_nothing_in_the_name_of_a_test_is_a_command(project: Project) -> None:
@@ -201,10 +219,11 @@ def test_flows_that_print_commands_are_harmless(project: Project, options: list[
     assert {command.name for command in found(result)} == {"task.logissue", "task.uploadsummary", "build.addbuildtag"}
 
 
-def test_unseen_output_is_warned_of(project: Project) -> None:
-    (warning,) = issues("warning", found(project.run(FORCED, "-s")))
+@pytest.mark.parametrize("way", ["no", "sys", "tee-sys"])
+def test_unseen_output_is_warned_of(project: Project, way: str) -> None:
+    (warning,) = issues("warning", found(project.run(FORCED, f"--capture={way}")))
     assert warning.message == (
-        "--capture=no: the agent acts on logging commands that tests print; leave the option out"
+        f"--capture={way}: the agent acts on logging commands that tests print; leave the option out"
     )
 
 

@@ -12,7 +12,7 @@ from ado_junit import Run, problems, read_run, table
 from project import Project
 
 from pytest_llmops.reports.failures import transcript_file
-from pytest_llmops.reports.junit import merge_junit
+from pytest_llmops.reports.junit_merging import merge_junit
 
 SCHEMA = Path(__file__).parents[3] / "shared" / "tools" / "junit-10.xsd"
 EXPERIMENT = "evals/shouting/experiment.yaml"
@@ -279,12 +279,27 @@ def test_a_file_that_is_no_junit_stays_as_it_is(project: Project, text: str, why
     assert (project.path / "junit.xml").read_text(encoding="utf-8") == text
 
 
-def test_a_file_that_can_not_be_replaced(project: Project) -> None:
+def test_a_file_that_can_not_be_replaced_does_not_stay(project: Project) -> None:
     (project.path / f".junit.xml.{os.getpid()}.tmp").mkdir()
     result = project.run(*TOO_HIGH, "--junitxml=junit.xml")
-    line = f"{project.path / 'junit.xml'}: left as pytest wrote it: Is a directory"
-    assert line in result.outlines
+    file = project.path / "junit.xml"
+    assert f"{file}: removed, as it could not be made safe to publish: Is a directory" in result.outlines
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert not file.exists()
+
+
+def test_a_file_that_is_too_large_does_not_stay(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        "import os, pytest\n"
+        "@pytest.hookimpl(trylast=True)\n"
+        "def pytest_sessionfinish():\n    os.truncate('junit.xml', 100_000_001)\n",
+        encoding="utf-8",
+    )
+    result = project.run(*TOO_HIGH, "--junitxml=junit.xml")
+    file = project.path / "junit.xml"
+    what = "removed, as it could not be made safe to publish: it is too large (100,000,001 bytes)"
+    assert f"{file}: {what}" in result.outlines
+    assert not file.exists()
 
 
 def test_no_transcript_of_an_earlier_session_is_attached(project: Project) -> None:

@@ -343,6 +343,111 @@ def test_merged_shards_are_the_same_as_one_session(
     assert cases(Path("reports/junit.xml")) == cases(Path("whole.xml"))
 
 
+def merged(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Merge the shards, and return why the gate is closed."""
+    monkeypatch.chdir(project.path)
+    main(["merge", "shards"])
+    reasons: list[str] = project.report("gate.json")["reasons"]
+    return reasons
+
+
+def write_test(project: Project, name: str, text: str) -> None:
+    (project.path / name).parent.mkdir(exist_ok=True)
+    (project.path / name).write_text(text, encoding="utf-8")
+
+
+def test_a_session_that_dies_leaves_no_results_to_merge(divisible: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in (1, 2):
+        run_shard(divisible, index, 2)
+    write_test(divisible, "conftest.py", "def pytest_runtestloop():\n    import os\n    os._exit(9)\n")
+    options = ("--llmops-shard=2/2", "--llmops-report-dir=shards/2", "-p", "no:cacheprovider")
+    divisible.pytester.runpytest_subprocess("evals", *options)
+    assert not (divisible.path / "shards/2/results.json").exists()
+    assert "of 2 shards, 2 is missing (there are: 1 in shards/1)" in merged(divisible, monkeypatch)
+
+
+def test_a_shard_that_meets_no_experiment_leaves_no_results(divisible: Project) -> None:
+    run_shard(divisible, 2, 2)
+    exits = "import pytest\n\ndef pytest_collection():\n    pytest.exit('enough', returncode=3)\n"
+    write_test(divisible, "conftest.py", exits)
+    run_shard(divisible, 2, 2)
+    assert not (divisible.path / "shards/2/results.json").exists()
+    assert not (divisible.path / "shards/2/gate.json").exists()
+
+
+def test_a_whole_session_that_dies_leaves_its_results(divisible: Project) -> None:
+    run(divisible)
+    write_test(divisible, "conftest.py", "def pytest_runtestloop():\n    import os\n    os._exit(9)\n")
+    divisible.pytester.runpytest_subprocess("evals", "-p", "no:cacheprovider")
+    assert (divisible.path / "reports/results.json").exists()
+    assert not (divisible.path / "reports/gate.json").exists()
+
+
+LINE = "shards/2: not of the same session as shards/1: other {}"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("experiment.yaml", ">= 0.6", ">= 0.1"),
+        ("shout.py", "word.upper()", "str(word).upper()"),
+        ("a.jsonl", "A1", "A9"),
+    ],
+    ids=["threshold", "flow", "data"],
+)
+def test_shards_of_different_files_are_not_merged(
+    divisible: Project, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str
+) -> None:
+    run_shard(divisible, 1, 2)
+    divisible.replace(name, old, new)
+    run_shard(divisible, 2, 2)
+    what = "thresholds, flows, data or baselines are in evals/shouting/experiment.yaml"
+    assert LINE.format(what) in merged(divisible, monkeypatch)
+
+
+def test_shards_that_are_compared_with_different_results_are_not_merged(
+    divisible: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = divisible.path / "base.json"
+    options = ("--llmops-baseline", "base.json")
+    run(divisible)
+    base.write_bytes((divisible.path / "reports" / "results.json").read_bytes())
+    divisible.replace("experiment.yaml", '">= 0.6"', "{margin: 0.5}")
+    for index in (1, 2):
+        run_shard(divisible, index, 2, *options)
+    assert not any("not of the same session" in reason for reason in merged(divisible, monkeypatch))
+    base.write_text(base.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    run_shard(divisible, 2, 2, *options)
+    what = "thresholds, flows, data or baselines are in evals/shouting/experiment.yaml"
+    assert LINE.format(what) in merged(divisible, monkeypatch)
+
+
+@pytest.mark.parametrize("arguments", [WITHOUT_XDIST, XDIST])
+def test_shards_of_different_paths_are_not_merged(
+    divisible: Project, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    write_test(divisible, "tests_llm/test_loud.py", MARKED)
+    write_test(divisible, "evals/test_plain.py", "def test_plain():\n    pass\n")
+    run_shard(divisible, 1, 2, *arguments)
+    run_shard(divisible, 2, 2, "tests_llm", *arguments)
+    found = shard_report(divisible, 2)["shard"]["tests"]
+    assert list(found) == ["evals/test_plain.py", "tests_llm/test_loud.py"]
+    assert shard_report(divisible, 1)["shard"]["tests"] == {name: found[name] for name in ["evals/test_plain.py"]}
+    assert LINE.format("tests were selected in tests_llm/test_loud.py") in merged(divisible, monkeypatch)
+
+
+def test_a_file_that_no_shard_can_collect_is_the_reason(divisible: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_test(divisible, "evals/test_broken.py", "import no_such_module\n")
+    write_test(divisible, "evals/test_skipped.py", "import pytest\npytest.importorskip('no_such_module')\n")
+    for index in (1, 2):
+        run_shard(divisible, index, 2, "--continue-on-collection-errors")
+    reasons = merged(divisible, monkeypatch)
+    assert "evals/test_broken.py: collection failed" in reasons
+    assert not any("junit" in reason for reason in reasons)
+    names = [case.get("name") for case in ET.parse("reports/junit.xml").iter("testcase")]
+    assert (names.count("evals.test_broken"), names.count("evals.test_skipped")) == (1, 1)
+
+
 def test_failed_cells_are_attached_to_the_merged_junit_file(
     divisible: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,7 @@ def test_summary() -> None:
         "  general  few_shot  2 PASS       0.25 (FAIL)",
         "",
         "(FAIL) does not close the gate",
-        "reports: reports/summary.md",
+        "reports: reports/index.html",
         "gate: closed: 1 of 4 gates failed",
     ]
 
@@ -103,7 +103,7 @@ def test_summary_of_gates_that_are_inconclusive() -> None:
         "  general  terse     2 PASS  0.6 [0.45, 0.74] (INCONCLUSIVE)",
         "  general  few_shot  2 PASS  0.6 [0.45, 0.74] INCONCLUSIVE",
         "",
-        "reports: reports/summary.md",
+        "reports: reports/index.html",
         "1 inconclusive: not enough rows to tell; see summary.md",
         "gate: closed: 1 of 4 gates inconclusive",
     ]
@@ -120,7 +120,7 @@ def test_gates_that_are_inconclusive_line_by_line() -> None:
 def test_summary_says_what_is_reused_and_how_old_it_is() -> None:
     assert summary_lines(report(run_gate(), cells=(reused(cell_result()),)))[-3:] == [
         "reused: 1 of 3 rows, oldest from 2 days ago",
-        "reports: reports/summary.md",
+        "reports: reports/index.html",
         "gate: open",
     ]
 

@@ -153,6 +153,14 @@ def test_a_value_of_another_type_closes_the_gate(key: str, value: Any) -> None:
     assert problem.startswith("reports/gate.json: it is not a whole decision (")
 
 
+def test_keys_that_are_missing_are_named() -> None:
+    write(PASSED).write_text('{"schema_version": 1, "state": "open", "counts": {}, "gates": []}', encoding="utf-8")
+    (problem,) = problems()
+    missing = "created, commit, build, shard, reasons, settings, recorded"
+    said = f"reports/gate.json: it is not a whole decision (without {missing}); run the evaluation again"
+    assert problem == said
+
+
 def gate_lines(*changes: dict[str, Any]) -> list[dict[str, Any]]:
     return [line | changed for line, changed in zip(document(PASSED)["gates"], changes, strict=True)]
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import HOSTILE, metric_gate
 
-from pytest_llmops.reports.junit import case_key, failure_note, improve, merge_junit
+from pytest_llmops.reports.junit import case_key, failure_note, improve
+from pytest_llmops.reports.junit_merging import merge_junit
 
 CONFTEST = """
 import pytest
@@ -321,6 +322,21 @@ def test_what_two_shards_ran_is_named() -> None:
     with pytest.raises(ValueError, match="more than one shard") as raised:
         merge_junit(texts)
     assert str(raised.value) == "tests that more than one shard ran: c.t0, c.t1, c.t2, c.t3, c.t4 and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "total"),
+    [
+        ('<error message="collection failure">E</error>', "errors"),
+        ('<skipped message="collection skipped"/>', "skipped"),
+    ],
+)
+def test_what_became_of_collecting_a_file_is_told_once(outcome: str, total: str) -> None:
+    collected = f'<testcase classname="" name="evals.test_x" time="0">{outcome}</testcase>'
+    texts = [suite(collected, case(name)) for name in "abc"]
+    found = read_text(merge_junit(texts))
+    assert [each.get("name") for each in found] == ["evals.test_x", "a", "b", "c"]
+    assert (found.get("tests"), found.get(total)) == ("4", "1")
 
 
 def test_no_shard_at_all_is_an_empty_suite() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_samples import FEW_SHOT, cell_result, metric_gate, report, reused
 
+from pytest_llmops.engines.depth import DEEPEST, is_too_deep
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.encoding import dumps
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
@@ -274,6 +275,20 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LLMOpsError) as raised:
         read(tmp_path / "results.json")
     assert str(raised.value) == f"{tmp_path / 'results.json'}: can't be read: No such file or directory"
+
+
+def test_the_deepest_value_of_a_flow_is_read_again() -> None:
+    deep: Any = {}
+    for _ in range(DEEPEST):
+        deep = {"x": deep}
+    assert not is_too_deep(deep)
+    row = Row(line_number=0, inputs=deep, output=deep, error=None, duration=1.0)
+    result = cell_result()
+    run = replace(result.run, rows=(row,))
+    evaluations = {"matcher": replace(next(iter(result.evaluations.values())), result=run)}
+    repeats = (Repeat(run=run, evaluations=evaluations),)
+    known = ordered(report(cells=(replace(result, repeats=repeats),)))
+    assert parse(json.loads(dumps(document(known), indent=2))) == known
 
 
 def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ class AzureRepos(ThreadingHTTPServer):
         known: dict[tuple[str, str], Callable[[], tuple[int, Any]]] = {
             ("GET", "threads"): lambda: (200, {"value": self.threads, "count": len(self.threads)}),
             ("GET", "iterations"): lambda: (200, {"value": self.iterations, "count": len(self.iterations)}),
+            ("GET", "statuses"): lambda: (200, {"value": self.statuses, "count": len(self.statuses)}),
             ("POST", "threads"): lambda: self._post_thread(body, who),
             ("PATCH", "threads/"): lambda: self._patch_thread(numbers[0], body),
             ("PATCH", "threads/comments/"): lambda: self._patch_comment(numbers[0], numbers[1], body, who),
@@ -117,7 +118,7 @@ class AzureRepos(ThreadingHTTPServer):
         known = {iteration["id"] for iteration in self.iterations}
         if body["state"] not in STATES or not body["context"]["name"] or body.get("iterationId") not in known:
             return 400, {"message": "the status is not valid"}
-        self.statuses.append(body)
+        self.statuses.append({"id": len(self.statuses) + 1, **body})
         return 200, body
 
 

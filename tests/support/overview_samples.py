@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, Page
 from report_samples import EXPERIMENT, FEW_SHOT, TERSE, cell, cell_result, comparison, report
 
 from pytest_llmops.records.estimates import Interval
-from pytest_llmops.records.gate import CellResult, GateResult, Verdict
+from pytest_llmops.records.gate import CellResult, Evaluation, GateResult, Verdict
 from pytest_llmops.records.report import Report
-from pytest_llmops.records.run import Variant
+from pytest_llmops.records.run import Row, RunResult, Variant
 from pytest_llmops.reports.page import render_page
 from pytest_llmops.reports.page.document import point_of
 from pytest_llmops.reports.page.sources import Sources
@@ -26,6 +26,19 @@ def result(variant: Variant, dataset: str = "general", *, recorded: float | None
     made = cell_result(variant)
     rows = tuple(replace(row, recorded=recorded) for row in made.run.rows)
     return replace(made, cell=cell(variant, dataset), run=replace(made.run, rows=rows), llm="replay")
+
+
+def scored(variant: Variant, right: Collection[int], dataset: str = "general", rows: int = 40) -> CellResult:
+    """A cell of so many rows, of which those with these numbers are right."""
+    answers = [Row(line_number=line, inputs={"text": f"text {line}"}, output={"a": "b"}) for line in range(rows)]
+    scores = [Row(line_number=line, inputs={}, output={"f1": int(line in right)}) for line in range(rows)]
+    judged = RunResult(status="Completed", rows=tuple(scores), metrics={"f1": len(right) / rows})
+    return CellResult(
+        cell=cell(variant, dataset),
+        run=RunResult(status="Completed", rows=tuple(answers)),
+        evaluations={"matcher": Evaluation(evaluator="matcher", dataset="gold", expected_rows=rows, result=judged)},
+        expected_rows=rows,
+    )
 
 
 def gate(

@@ -16,11 +16,14 @@ from pytest_llmops.records.gate import CellResult, GateResult, cell_key
 from pytest_llmops.records.report import COMMIT, Report
 from pytest_llmops.reports.ages import iso_time, reuse_of, reuse_text
 from pytest_llmops.reports.page.sources import Outcome, Point, Sources
+from pytest_llmops.reports.page.standing import stands
 from pytest_llmops.reports.page.values import shown
 from pytest_llmops.reports.verdicts import decision_line, experiments, headline, value_text
 from pytest_llmops.stats.run_metrics import NotCounted, row_cost
 
 _PARTS = 20
+_PARTIAL = ("max-rows", "variants", "thresholds", "baseline", "regated")
+"""Settings under which values or verdicts of a session are not what those of a whole one would be."""
 
 
 def overview(report: Report, sources: Sources) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def point_of(report: Report, name: str = "") -> Point:
         created=report.created,
         commit=report.versions.get(COMMIT),
         name=name,
+        limits=", ".join(f"{key} {report.settings[key]}" for key in _PARTIAL if report.settings.get(key)),
         gates={
             cell_key(gate.experiment, gate.item): Outcome(value=finite(gate.value), verdict=gate.verdict)
             for gate in report.gates
@@ -63,13 +67,14 @@ def finite(value: float | None) -> float | None:
 
 def _experiment(path: str, name: str, report: Report, sources: Sources) -> dict[str, Any]:
     cells = {result.cell.id: result for result in report.cells if result.cell.experiment == path}
-    gates = (gate for gate in report.gates if gate.experiment == path)
+    gates = [gate for gate in report.gates if gate.experiment == path]
     return {
         "path": path,
         "name": name,
         "baseline": _baseline(path, report, sources),
         "cells": [_cell(result) for result in cells.values()],
         "gates": [_gate(gate, cells.get(gate.cell)) for gate in gates],
+        "stands": stands(list(cells.values()), gates),
     }
 
 

@@ -19,11 +19,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A session in the trend. ``gates`` are by ``<experiment>::<item>``, ``name`` is where its results are from."""
+    """A session in the trend. ``gates`` are by ``<experiment>::<item>``, ``name`` is where its results are from.
+
+    ``limits`` names the settings under which its values are not those of a whole session; empty for a whole one.
+    """
 
     created: str
     commit: str | None = None
     name: str = ""
+    limits: str = ""
     gates: Mapping[str, Outcome] = field(default_factory=dict)
 
 

@@ -10,11 +10,13 @@ const places = report.experiments.flatMap((experiment, number) =>
 const firstPlace = () =>
   places.find(({ experiment, cell }) => gatesOf(experiment, cell).some(({ closes }) => closes)) ?? places[0];
 
+/** A control, and on paper what was chosen with it. */
 function Select({ label, value, options, onChange }) {
+  const chosen = options.find(([key]) => key === value)?.[1];
   return html`<label class="select">${label}
     <select value=${value} onChange=${(event) => onChange(event.target.value)}>
       ${options.map(([key, title]) => html`<option key=${key} value=${key} selected=${key === value}>${title}</option>`)}
-    </select></label>`;
+    </select><span class="printed">${chosen}</span></label>`;
 }
 
 const unique = (values) => [...new Set(values)];

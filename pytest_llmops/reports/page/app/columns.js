@@ -3,7 +3,7 @@
 const BRIEF = 300;
 
 /** Start of a text, never cut within a character. */
-const cut = (text) => (text.length <= BRIEF ? text : `${text.slice(0, BRIEF).replace(/[\ud800-\udbff]$/, "")}…`);
+const cut = (text, most = BRIEF) => (text.length <= most ? text : `${text.slice(0, most).replace(/[\ud800-\udbff]$/, "")}…`);
 
 /** A value on one line: lists and objects as JSON. */
 const compact = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : plain(value));
@@ -75,6 +75,13 @@ function otherOutputs(entries, run, scoring) {
   return [...found.values()].filter((pair) => !isScore(pair));
 }
 
+/** A column of what an evaluator gave the rows; `pick` takes a side of an entry, which may be null. */
+const judged = (key, title, pick, { evaluator, output }, more) => ({
+  key, title, kind: "number", ...more,
+  value: (entry) => pick(entry) && measured(pick(entry), evaluator, output),
+  cell: (entry) => (pick(entry) ? measuredText(pick(entry), evaluator, output) : "–"),
+});
+
 const numeric = (key, title, value, more = {}) =>
   ({ key, title, value, kind: "number", cell: (entry) => figure(value(entry)), ...more });
 
@@ -109,7 +116,7 @@ const CHANGE_COLUMN = {
 function outputColumn([evaluator, output], names, scoring) {
   const isAlone = names.filter(([, name]) => name === output).length === 1 && output !== scoring?.output;
   const name = `${evaluator}.${output}`;
-  return numeric(`of:${name}`, isAlone ? output : name, ({ here }) => measured(here, evaluator, output), { wide: true });
+  return judged(`of:${name}`, isAlone ? output : name, ({ here }) => here, { evaluator, output }, { wide: true });
 }
 
 /** All columns. `other` is what the cell is compared with, or null; `scoring` is null where rows have no scores. */
@@ -123,8 +130,8 @@ function columnsOf(entries, run, scoring, other) {
     other && textual("other", `Output of ${other.name}`, ({ there }) => outputText(there),
       { wide: true, cell: ({ there }) => html`<${Output} side=${there} />` }),
     textual("output", "Output", ({ here }) => outputText(here), { cell: ({ here }) => html`<${Output} side=${here} />` }),
-    other && scoring && numeric("before", `Score of ${other.name}`, ({ there }) => there?.score ?? null, { wide: true }),
-    scoring && numeric("score", `Score (${scoring.output})`, ({ here }) => here.score, { strong: true }),
+    other && scoring && judged("before", `Score of ${other.name}`, ({ there }) => there, scoring, { wide: true }),
+    scoring && judged("score", `Score (${scoring.output})`, ({ here }) => here, scoring, { strong: true }),
     other && CHANGE_COLUMN,
     ...names.map((name) => outputColumn(name, names, scoring)),
     numeric("seconds", "Seconds", averaged(SECONDS), { wide: true }),

@@ -2,8 +2,8 @@
 //
 // Overview: { troubles: [what could not be read], created, decision: {state, reasons, counts}, line, settings, versions, shard: "1/3" | null,
 //   reuse: {text, oldest} | null,
-//   history: [{created, commit, name, gates: {"<experiment>::<item>": {value, verdict}}}], oldest first, this session last,
-//   experiments: [{ path, name, cells: [Cell], gates: [Gate],
+//   history: [{created, commit, name, limits: settings that make it partial, or "", gates: {"<experiment>::<item>": {value, verdict}}}], oldest first, this session last,
+//   experiments: [{ path, name, cells: [Cell], gates: [Gate], stands: {cell: Stand} (not of cells that others are compared with),
 //     baseline: {path, created, commit, problem: why rows, all or some, are not beside it, a line each, or ""} | null }] }
 //
 // Cell: { id, flow, dataset, variant, isDefault, expected, rows, failed, error, partial, executions, llm, calls, misses,
@@ -16,6 +16,9 @@
 //   slices: [{column, value, score, n, interval}], score (output with the rows' scores, or ""), better: "higher" | "lower",
 //   comparison: {name, value, baseline, delta, n, p_value, adjusted_p, interval, direction, worse: [row names],
 //   better: [row names], added, removed, changed} | null, bound, recorded, file, line }
+//
+// Stand: { reference: the cell that decides on the dataset, metrics: {metric: {word: "better" | "worse" | "alike" | "unknown",
+//   delta, n, p_value (two-sided, Holm), why: it is not known, or ""}} }, of metrics with a rule, on rows that both cells have.
 //
 // A number that is not finite is the text "NaN", "Infinity" or "-Infinity".
 //

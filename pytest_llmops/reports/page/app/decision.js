@@ -34,23 +34,29 @@ const rowsLink = (experiment, gate) => linkTo({ cell: `${experiment.path}::${gat
 
 /** What the decision holds for. */
 function limits() {
-  const given = { ...report.settings, shard: report.shard };
+  const isAsked = everyCell().some(({ cell }) => cell.calls > 0);
+  const given = { ...report.settings, llm: isAsked && report.settings.llm, shard: report.shard };
   const said = Object.entries(LIMITS).filter(([name]) => given[name]).map(([name, say]) => say(given[name]));
   return report.reuse ? [...said, `reused: ${report.reuse.text}`] : said;
 }
 
+const WORDS = { ERROR: "broken", FAIL: "failed", INCONCLUSIVE: "inconclusive" };
+
+/** Gates that did not pass, by what became of them. */
+const shortOf = (gates) => Object.entries(WORDS)
+  .map(([verdict, word]) => [word, gates.filter((gate) => gate.verdict === verdict)]).filter(([, found]) => found.length);
+
 function Counts() {
   const gates = allGates().map(({ gate }) => gate);
   const groups = [
-    ["closes", "ERROR", gates.filter((gate) => gate.closes && gate.verdict === "ERROR"), "broken"],
-    ["closes", "FAIL", gates.filter((gate) => gate.closes && gate.verdict === "FAIL"), "failed"],
-    ["closes", "INCONCLUSIVE", gates.filter((gate) => gate.closes && gate.verdict === "INCONCLUSIVE"), "inconclusive"],
-    ["", "PASS", gates.filter((gate) => gate.verdict === "PASS"), "passed"],
-    ["", "weaker", gates.filter((gate) => gate.verdict !== "PASS" && !gate.closes), "short of a pass, not blocking"],
+    ...shortOf(gates.filter((gate) => gate.closes)).map(([word, found]) => ["closes", found, word]),
+    ["", gates.filter((gate) => gate.verdict === "PASS"), "passed"],
   ];
-  return html`<ul class="counts">${groups.filter(([, , found]) => found.length).map(([closes, verdict, found, word]) => html`
-    <li class=${verdict}><span class="verdict ${verdict} ${closes}">
-      <span aria-hidden="true">${MARKS[verdict] ?? "–"}</span> ${found.length}</span> ${word}</li>`)}
+  const weaker = shortOf(gates.filter((gate) => !gate.closes)).map(([word, found]) => `${found.length} ${word}`);
+  return html`<ul class="counts">${groups.filter(([, found]) => found.length).map(([closes, found, word]) => html`
+    <li class=${found[0].verdict}><span class="verdict ${found[0].verdict} ${closes}">
+      <span aria-hidden="true">${MARKS[found[0].verdict]}</span> ${found.length}</span> ${word}</li>`)}
+    ${weaker.length > 0 && html`<li>– ${weaker.join(", ")}; none closes the gate</li>`}
   </ul>`;
 }
 

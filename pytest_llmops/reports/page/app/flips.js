@@ -3,6 +3,9 @@
 // Answer: [line, output | null, error | null, seconds, tokens, reusedSince, scores]: a row of one execution, as in data.js.
 // Side: what one run made of a row in all its executions. Entry: a row with its sides here and there.
 
+const RUN = "run";
+const NOT_FINITE = ["NaN", "Infinity", "-Infinity"];
+
 const OUTPUT = 1, ERROR = 2, SECONDS = 3, TOKENS = 4, REUSED = 5, SCORES = 6;
 
 /** What can have become of a row, in the order in which it matters to a reader. */
@@ -61,9 +64,21 @@ function meanOf(values) {
 /** What an evaluator made of an answer: [gold, output, error], or null. */
 const evaluated = (side, answer, evaluator) => answer[SCORES][side.run.evaluators.indexOf(evaluator)] ?? null;
 
+/** What an answer was given for an output. The run is no evaluator: all that its gates score is whether a row failed. */
+const given = (side, answer, evaluator, output) =>
+  (evaluator === RUN ? isFailed(answer) : evaluated(side, answer, evaluator)?.[1]?.[output]);
+
 /** A number that an evaluator gave a row, as the mean of all executions. */
 const measured = (side, evaluator, output) =>
-  meanOf(side.answers.map((answer) => numberOf(evaluated(side, answer, evaluator)?.[1]?.[output])));
+  meanOf(side.answers.map((answer) => numberOf(given(side, answer, evaluator, output))));
+
+/** That number as text: "NaN" and the like where it is none, a dash where there is nothing. */
+function measuredText(side, evaluator, output) {
+  const value = measured(side, evaluator, output);
+  if (value !== null) return figure(value);
+  const values = side.answers.map((answer) => given(side, answer, evaluator, output));
+  return values.find((known) => NOT_FINITE.includes(known)) ?? "–";
+}
 
 const goldOf = (side, evaluator) => evaluated(side, side.answers[0], evaluator)?.[0] ?? null;
 
@@ -110,12 +125,16 @@ function hasOtherGold(here, there, { evaluator }) {
   return !golds.includes(null) && !isSame(...golds);
 }
 
+/** What a score that is another one says of a row. */
+const flipOf = (here, there, { better }) => (here.score > there.score === (better === "higher") ? "better" : "worse");
+
 function changeOf(here, there, scoring) {
   if (!there) return "missing";
+  if (scoring?.evaluator === RUN && here.score !== there.score) return flipOf(here, there, scoring);
   if (here.failures || there.failures) return !there.failures ? "broke" : here.failures ? "failed" : "mended";
   if (scoring && hasOtherGold(here, there, scoring)) return "regolded";
   if (scoring && (here.score === null || there.score === null)) return "unscored";
-  if (here.score !== there.score) return here.score > there.score === (scoring.better === "higher") ? "better" : "worse";
+  if (here.score !== there.score) return flipOf(here, there, scoring);
   return hasSameOutputs(here, there) ? "same" : "changed";
 }
 

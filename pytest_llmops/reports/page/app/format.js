@@ -1,12 +1,15 @@
 // Numbers and values as text, the same all over the page.
 
-/** A number with at most four decimals, as reports/verdicts.py writes it; other values as JSON. */
+/** A number as reports/verdicts.py writes it: with at most four decimals, or four digits if it is less; other values as JSON. */
 function figure(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "number") return typeof value === "string" ? value : JSON.stringify(value);
   const rounded = Math.round(value * 1e4) / 1e4;
-  return String(rounded === 0 && value !== 0 ? value : rounded);
+  return rounded === 0 && value !== 0 ? tiny(value) : String(rounded);
 }
+
+/** "1.224e-05", as Python writes it. */
+const tiny = (value) => Number(value.toPrecision(4)).toExponential().replace(/e-(\d)$/, "e-0$1");
 
 /** A number in three digits, for where many stand side by side. */
 function short(value) {
@@ -19,21 +22,24 @@ function short(value) {
 const signed = (value) => (value > 0 ? "+" : "") + figure(value);
 
 /** An interval in as many decimals as give its width two digits, as reports/verdicts.py writes it. */
-function intervalText(interval, between = " to ") {
+function intervalText(interval) {
   if (!interval) return "";
   const { low, high } = interval;
   const width = high - low;
-  if (!Number.isFinite(width) || width <= 0) return figure(low) + between + figure(high);
+  if (!Number.isFinite(width) || width <= 0) return `${figure(low)} to ${figure(high)}`;
   const decimals = Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(width))));
-  return [low, high].map((end) => (Number(end.toFixed(decimals)) + 0).toFixed(decimals)).join(between);
+  return [low, high].map((end) => (Number(end.toFixed(decimals)) + 0).toFixed(decimals)).join(" to ");
 }
 
 /** A share such as 0.95 as a percentage. */
 const percent = (share) => `${Number((share * 100).toPrecision(4))} %`;
 
+const UNITS = { µs: 1e6, ms: 1000, s: 1, min: 1 / 60 };
+
 /** A time in seconds, in the unit that suits it. */
 function duration(seconds) {
   if (typeof seconds !== "number") return figure(seconds);
+  if (seconds > 0 && seconds < 0.001) return `${short(seconds * 1e6)} µs`;
   if (seconds < 1) return `${short(seconds * 1000)} ms`;
   return seconds < 120 ? `${short(seconds)} s` : `${short(seconds / 60)} min`;
 }
@@ -41,7 +47,7 @@ function duration(seconds) {
 /** The bounds of times, in the unit that suits the longer one. */
 function durations(low, high) {
   const [text, unit] = duration(high).split(" ");
-  return `${short(low * { ms: 1000, s: 1, min: 1 / 60 }[unit])}–${text} ${unit}`;
+  return `${short(low * UNITS[unit])}–${text} ${unit}`;
 }
 
 /** A count with its noun: "1 row", "2 rows". */

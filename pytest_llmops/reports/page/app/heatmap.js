@@ -2,13 +2,13 @@
 
 const KEPT = "kept";
 
-/** Numbers that every cell has, whatever its use case measures. */
+/** Numbers that every cell has, whatever its use case measures; `lower` is better in some. */
 const COMMON = {
   [KEPT]: { title: "Share of gates kept", of: (experiment, cell) => shareKept(gatesOf(experiment, cell)), text: percent },
-  failed: { title: "Share of rows that failed", of: (_, cell) => (cell.rows ? cell.failed / cell.rows : null), text: percent },
-  latency: { title: "Latency of a row, median", of: (_, cell) => cell.latency?.median ?? null, text: duration },
-  tokens: { title: "Tokens of a row, median", of: (_, cell) => cell.tokens?.median ?? null, text: short },
-  cost: { title: "Cost of a row, mean", of: (_, cell) => cell.cost?.mean ?? null, text: short },
+  failed: { title: "Share of rows that failed", of: (_, cell) => (cell.rows ? cell.failed / cell.rows : null), lower: true, text: percent },
+  latency: { title: "Latency of a row, median", of: (_, cell) => cell.latency?.median ?? null, lower: true, text: duration },
+  tokens: { title: "Tokens of a row, median", of: (_, cell) => cell.tokens?.median ?? null, lower: true, text: short },
+  cost: { title: "Cost of a row, mean", of: (_, cell) => cell.cost?.mean ?? null, lower: true, text: short },
 };
 
 const shareKept = (gates) => (gates.length ? gates.filter((gate) => gate.verdict === "PASS").length / gates.length : null);
@@ -31,9 +31,9 @@ function shownIn(choice, experiment, cell) {
 }
 
 /** A colour of a scale that people see alike whatever their colour vision, and black or white to write on it. */
-function paint(value, [low, high]) {
+function paint(value, [worst, best]) {
   if (!Number.isFinite(value)) return {};
-  const background = d3.interpolateCividis(high > low ? (value - low) / (high - low) : 1);
+  const background = d3.interpolateCividis(best === worst ? 1 : (value - worst) / (best - worst));
   const { r, g, b } = d3.rgb(background);
   const [red, green, blue] = [r, g, b].map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4));
   return { background, color: 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff" };
@@ -93,10 +93,18 @@ function choices() {
   return { common, metrics };
 }
 
+/** Whether less of what is shown is better, as far as that is known: of metrics, their gates tell. */
+const isLowerBetter = (choice) =>
+  COMMON[choice]?.lower ?? report.experiments.some((experiment) => directionOf(experiment, choice.slice(1)) < 0);
+
+/** Whether the direction in which it gets better is known. */
+const hasDirection = (choice) =>
+  choice in COMMON || report.experiments.some(({ gates }) => gates.some((gate) => gate.name === choice.slice(1)));
+
 /** The colours and what they stand for. */
-const Ramp = ({ domain, text }) => html`<span class="ramp hint"><span>${text(domain[0])}</span>
+const Ramp = ({ domain, text, words: [worse, better] }) => html`<span class="ramp hint"><span>${worse} ${text(domain[0])}</span>
   <span class="ramp-bar" aria-hidden="true" style=${{ background: `linear-gradient(to right, ${RAMP.join(", ")})` }}></span>
-  <span>${text(domain[1])}</span></span>`;
+  <span>${text(domain[1])} ${better}</span></span>`;
 
 const RAMP = d3.range(0, 1.01, 0.1).map(d3.interpolateCividis);
 
@@ -115,11 +123,13 @@ function HeatMap() {
     experiment.cells.map((cell) => shownIn(choice, experiment, cell).value).filter(Number.isFinite);
   const shown = report.experiments.filter((experiment) => valuesOf(experiment).length);
   const values = shown.flatMap(valuesOf);
-  const domain = choice === KEPT ? [0, 1] : d3.extent(values);
+  const extent = choice === KEPT ? [0, 1] : d3.extent(values);
+  const domain = isLowerBetter(choice) ? extent.toReversed() : extent;
+  const words = hasDirection(choice) ? ["worse", "better"] : ["", ""];
   return html`<section class="section" aria-labelledby="heatmap">
     <div class="head"><h2 id="heatmap">Heat map</h2>
       <${Choice} choice=${choice} choose=${choose} />
-      ${values.length > 0 && html`<${Ramp} domain=${domain} text=${COMMON[choice]?.text ?? short} />`}
+      ${values.length > 0 && html`<${Ramp} domain=${domain} text=${COMMON[choice]?.text ?? short} words=${words} />`}
     </div>
     <div class="heat-maps">${shown.flatMap((experiment) => [...new Set(experiment.cells.map((cell) => cell.flow))].map((flow) => html`
       <${HeatTable} key=${`${experiment.path} ${flow}`} choice=${choice} experiment=${experiment} flow=${flow} domain=${domain} />`))}</div>

@@ -1,7 +1,6 @@
 // Variants of each use case, ranked, with their metrics as numbers and as pictures against the thresholds.
 
 const MANY = 12;
-const FEW_LEADERS = 3;
 
 /** Gated metrics of an experiment, and those that are only reported. */
 function metricColumns(experiment) {
@@ -20,6 +19,13 @@ const domainOfMetric = (experiment, metric) => domainOf(experiment.cells.flatMap
   return gate ? marksOf(gate) : [valueOf(experiment, cell, metric)];
 }));
 
+/** What the rows show of a metric beside the variant that decides: a mark, and in words. */
+function Stand({ experiment, cell, metric }) {
+  const text = standText(experiment, cell, metric);
+  const mark = STANDS[experiment.stands[cell.id]?.metrics[metric]?.word]?.[0];
+  return text && html` <span class="stand" title=${text}><span aria-hidden="true">${mark}</span><span class="hidden">${text}</span></span>`;
+}
+
 /** A value with its interval and its picture. */
 function MetricCell({ experiment, cell, metric, domain }) {
   const gate = gateOf(experiment, cell, metric);
@@ -27,41 +33,46 @@ function MetricCell({ experiment, cell, metric, domain }) {
   const text = gate ? gate.text || "none" : figure(value);
   return html`<td class="metric"><div class="metric-cell">
     <span class="figures">
-      ${gate
+      <span class="value-line">${gate
         ? html`<a class="value" href=${rowsLink(experiment, gate)}><${VerdictMark} gate=${gate} /> ${text}</a>`
-        : html`<span class="value">${text}</span>`}
-      <span class="interval-text">${intervalText(gate?.interval, "–")}</span>
+        : html`<span class="value">${text}</span>`}<${Stand} experiment=${experiment} cell=${cell} metric=${metric} /></span>
+      <span class="interval-text">${intervalText(gate?.interval)}</span>
     </span>
     <${Strip} gate=${gate} value=${value} domain=${domain} />
   </div></td>`;
 }
 
-const TIED = "cannot be told apart from the first: the intervals overlap";
-
-const Place = ({ ranked }) => ranked.tied
-  ? html`<span title=${TIED}><span aria-hidden="true">≈ 1</span><span class="hidden">${ranked.place}, ${TIED}</span></span>`
-  : html`${ranked.place}`;
+const Place = ({ place }) => place ?? html`<span aria-hidden="true">–</span><span class="hidden">no value</span>`;
 
 function VariantRow({ experiment, ranked, metrics, domains }) {
   const { cell } = ranked;
   const run = gateOf(experiment, cell, "run");
-  return html`<tr class=${ranked.place === 1 ? "first" : ""}>
-    <td class="number place"><${Place} ranked=${ranked} /></td>
+  const broke = run && run.verdict !== "PASS";
+  return html`<tr>
+    <td class="number place"><${Place} place=${ranked.place} /></td>
     <th scope="row" class="variant"><a href=${cellLink(experiment, cell)}><${Name} text=${cell.variant} /></a>
       ${cell.isDefault && html` <span class="chip">default</span>`}
       ${isRequired(experiment, cell) && html` <span class="chip strong">decides</span>`}
-      ${run && run.verdict !== "PASS" && html` <${Verdict} gate=${run} /> <span class="hint">${run.reason}</span>`}
+      ${broke && html` <${Verdict} gate=${run} />`}
       ${cell.partial && html` <span class="chip">first ${cell.rows} rows</span>`}
     </th>
     ${metrics.map((metric) => html`
       <${MetricCell} experiment=${experiment} cell=${cell} metric=${metric} domain=${domains.get(metric)} />`)}
-  </tr>`;
+  </tr>
+  ${broke && run.reason && html`<tr class="reason"><td></td><td class="hint" colspan=${metrics.length + 1}>
+    <span class="hidden">${cell.variant}: </span>${run.reason}</td></tr>`}`;
+}
+
+/** Of many variants, the best ones and the first ones of those that decide. */
+function shortened(experiment, ranked) {
+  const deciding = ranked.slice(MANY).filter(({ cell }) => isRequired(experiment, cell));
+  return [...ranked.slice(0, MANY), ...deciding.slice(0, MANY)];
 }
 
 /** A dataset: what it asks of each metric, and the variants on it. */
 function Group({ experiment, group, metrics, domains, by, all }) {
   const ranked = rank(experiment, group.cells, by);
-  const shown = all ? ranked : ranked.filter(({ cell, place }) => place <= MANY || isRequired(experiment, cell));
+  const shown = all ? ranked : shortened(experiment, ranked);
   const rules = metrics.map((metric) => group.cells.map((cell) => gateOf(experiment, cell, metric)?.rule).find(Boolean));
   return html`<tbody>
     <tr class="group"><th scope="rowgroup" colspan="2">
@@ -73,19 +84,6 @@ function Group({ experiment, group, metrics, domains, by, all }) {
     ${shown.map((found) => html`
       <${VariantRow} key=${found.cell.id} experiment=${experiment} ranked=${found} metrics=${metrics} domains=${domains} />`)}
   </tbody>`;
-}
-
-/** Say which variant leads, and no more than the intervals allow. */
-function leadText(experiment) {
-  const leaders = leadersOf(experiment);
-  if (!leaders.length) return "No variant was run.";
-  const [{ variant, all, ties, alone }] = leaders;
-  if (all && alone) return `${variant} is the only variant.`;
-  if (all && ties) return `${variant} leads, but ${count(ties, "other")} can't be told apart from it by their intervals.`;
-  if (all) return `${variant} leads.`;
-  const [shown, rest] = [leaders.slice(0, FEW_LEADERS), leaders.length - FEW_LEADERS];
-  const places = shown.map((leader) => `${leader.variant} on ${leader.led.map((group) => group.title).join(", ")}`);
-  return `Which leads depends on the dataset: ${places.join("; ")}${rest > 0 ? `; and ${count(rest, "other")}` : ""}.`;
 }
 
 /** What a leaderboard is ranked by. */
@@ -109,7 +107,7 @@ function UseCase({ experiment, number }) {
   const groups = groupsOf(experiment);
   const unasked = count(reported.length, "metric");
   return html`<section class="panel" aria-labelledby="use-${number}">
-    <div class="head"><h3 id="use-${number}" tabindex="-1">${experiment.name}</h3><p>${leadText(experiment)}</p>
+    <div class="head"><h3 id="use-${number}" tabindex="-1">${experiment.name}</h3><p>${othersText(experiment)}</p>
       ${metrics.length > 0 && html`<${RankedBy} experiment=${experiment} metrics=${metrics} by=${by} rankBy=${rankBy} />`}</div>
     <${Scroller} label="Leaderboard of ${experiment.name}"><table class="board">
       <caption class="hidden">Variants of ${experiment.name}, best first, with their metrics</caption>
@@ -139,11 +137,13 @@ const Legend = () => html`<p class="legend hint" aria-hidden="true">
   <span><${Sample} wide><rect class="allowed" x="40%" width="60%" height="100%" />
     <line class="threshold" x1="40%" x2="40%" y1="0" y2="100%" /><//>required</span>
   <span><${Sample}><${BaselineMark} x="50%" /><//>baseline</span>
+  ${Object.values(STANDS).map(([mark, words]) => html`<span><span class="stand">${mark}</span> ${words} the variant that decides</span>`)}
 </p>`;
 
 const Leaderboard = () => html`<section class="section" aria-labelledby="leaderboard"><h2 id="leaderboard">Leaderboard</h2>
-  <p class="hint">Best first on each dataset. A variant that <strong>decides</strong> can close the gate.${" "}
-    <strong>≈ 1</strong>: its intervals overlap those of the first, so the rows do not tell them apart.</p>
+  <p class="hint">On each dataset by gates kept, then by value. A variant that <strong>decides</strong> can close the gate.
+    The others are compared with the first of these on the same rows: two-sided at 5 %, corrected for all comparisons of
+    the use case. Where a mark is missing, it was not compared.</p>
   <${Legend} />
   ${report.experiments.map((experiment, number) => html`
     <${UseCase} key=${experiment.path} experiment=${experiment} number=${number} />`)}

@@ -7,26 +7,28 @@ const VIEWS = {
   about: { title: "About this session", label: "About", view: About },
 };
 
-/** How many of the gates that can stop a deployment did so. */
-function Kept({ deciding, closing }) {
+/** How many of the gates that can stop a deployment passed, and what became of the others. */
+function Kept({ deciding }) {
   if (!deciding.length) return html`<span class="hint">none was decided</span>`;
-  if (!closing.length) return html`<span class="verdict PASS"><span aria-hidden="true">${MARKS.PASS}</span> ${deciding.length} kept</span>`;
-  return html`<span class="verdict FAIL closes"><span aria-hidden="true">${MARKS.FAIL}</span>${" "}
-    ${closing.length} of ${deciding.length} close the gate</span>`;
+  const passed = deciding.filter((gate) => gate.verdict === "PASS").length;
+  const closes = deciding.some((gate) => gate.closes);
+  const verdict = closes ? "FAIL" : passed < deciding.length ? "INCONCLUSIVE" : "PASS";
+  const others = shortOf(deciding).map(([word, found]) => `, ${found.length} ${word}`).join("");
+  return html`<span class="verdict ${verdict} ${closes ? "closes" : ""}"><span aria-hidden="true">${MARKS[verdict]}</span>${" "}
+    ${others ? `${passed} of ${deciding.length} kept${others}` : `${passed} kept`}</span>`;
 }
 
-/** Use cases in one table: which of them passed, and which variant is best in each. */
+/** Use cases in one table: which of them passed, and whether another variant is shown to be better. */
 const UseCases = () => html`<section class="section" aria-labelledby="use-cases"><h2 id="use-cases">Use cases</h2>
   <div class="panel"><${Scroller} label="Use cases"><table class="wide">
     <thead><tr><th scope="col">Use case</th><th scope="col">Gates that decide</th><th scope="col">Decided by</th>
-      <th scope="col">Best variant</th></tr></thead>
+      <th scope="col">Other variants</th></tr></thead>
     <tbody>${report.experiments.map((experiment) => {
       const deciding = experiment.gates.filter((gate) => gate.blocking || gate.closes);
-      const closing = deciding.filter((gate) => gate.closes);
       return html`<tr>
         <th scope="row"><a href=${linkTo({ view: "overview", use: experiment.path })}>${experiment.name}</a></th>
-        <td><${Kept} deciding=${deciding} closing=${closing} /></td>
-        <td>${decidersText(experiment)}</td><td class="lead">${leadText(experiment)}</td>
+        <td><${Kept} deciding=${deciding} /></td>
+        <td>${decidersText(experiment)}</td><td class="lead">${othersText(experiment)}</td>
       </tr>`;
     })}</tbody>
   </table><//></div></section>`;
@@ -38,7 +40,7 @@ function decidersText(experiment) {
   return variants.join(", ") || "no variant: only what breaks closes the gate";
 }
 
-/** Decision and why, then which variant is best, then the rest. A link may lead to one of the use cases. */
+/** Decision and why, then how the variants stand, then the rest. A link may lead to one of the use cases. */
 function Overview({ state }) {
   useEffect(() => {
     const number = report.experiments.findIndex((experiment) => experiment.path === state.use);

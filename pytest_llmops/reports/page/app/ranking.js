@@ -1,4 +1,4 @@
-// Which variant is best, and how sure that is.
+// In what order variants stand, and what is shown of them beside the one that decides.
 
 const isEvaluated = (gate) => gate.metric !== "";
 
@@ -24,58 +24,92 @@ const directionOf = (experiment, metric) =>
 
 const missed = (experiment, cell) => gatesOf(experiment, cell).filter((gate) => gate.verdict !== "PASS").length;
 
+/** Whether a cell has a value of what it is ranked by: of the metric or, without one, of any that is asked for. */
+function hasValue(experiment, cell, by) {
+  const metrics = by ? [by] : metricsOf(experiment);
+  return !metrics.length || metrics.some((metric) => Number.isFinite(valueOf(experiment, cell, metric)));
+}
+
 /** Compare two cells; less than 0 where the first is better. Cells without a value come last. */
-function compareCells(experiment, metric, byGates) {
+function compareCells(experiment, by) {
+  const metric = by || leadingMetric(experiment);
   const direction = directionOf(experiment, metric);
   const score = (cell) => {
     const value = metric ? valueOf(experiment, cell, metric) : null;
     return Number.isFinite(value) ? value * direction : -Infinity;
   };
-  return (one, other) =>
-    (byGates ? missed(experiment, one) - missed(experiment, other) : 0) || d3.descending(score(one), score(other));
-}
-
-/** Whether two cells can't be told apart by a metric: their intervals overlap or, without intervals, values are the same. */
-function overlap(experiment, metric, one, other) {
-  const [a, b] = [one, other].map((cell) => gateOf(experiment, cell, metric));
-  if (a?.interval && b?.interval) return a.interval.low <= b.interval.high && b.interval.low <= a.interval.high;
-  return valueOf(experiment, one, metric) === valueOf(experiment, other, metric);
-}
-
-/** Whether two cells can't be told apart by any gate: intervals overlap where there are some, verdicts are the same elsewhere. */
-function alike(experiment, one, other) {
-  const pairs = gatesOf(experiment, one).map((gate) => [gate, gateOf(experiment, other, gate.name)]);
-  const isSure = ([gate, found]) => gate.interval && found?.interval;
-  return pairs.some(isSure) && pairs.every((pair) =>
-    (isSure(pair) ? overlap(experiment, pair[0].name, one, other) : pair[0].verdict === pair[1]?.verdict));
+  const kept = (one, other) => hasValue(experiment, other) - hasValue(experiment, one)
+    || missed(experiment, one) - missed(experiment, other);
+  return (one, other) => (by ? 0 : kept(one, other)) || d3.descending(score(one), score(other));
 }
 
 /**
  * Rank cells of a group by a metric, or, without one, by the gates they keep and then by the leading metric.
- * `tied` says that a cell can't be told apart from the first by what they are ranked by.
+ * Those that are equal in it share a place; without a value there is none.
  */
 function rank(experiment, cells, by) {
-  const metric = by || leadingMetric(experiment);
-  const order = [...cells].sort(compareCells(experiment, metric, !by));
-  const [first] = order;
-  return order.map((cell, place) => ({
+  const compare = compareCells(experiment, by);
+  const order = [...cells].sort(compare);
+  return order.map((cell) => ({
     cell,
-    place: place + 1,
-    tied: place > 0 && (by ? overlap(experiment, by, first, cell) : alike(experiment, first, cell)),
+    place: hasValue(experiment, cell, by) ? order.findIndex((other) => compare(other, cell) === 0) + 1 : null,
   }));
 }
 
-/** The best variants of an experiment: those that lead a group, each with the groups it leads and how many it ties with. */
-function leadersOf(experiment) {
-  const groups = groupsOf(experiment).map(({ cells, title }) => {
-    const [first, ...others] = rank(experiment, cells, "");
-    return { title, cell: first.cell, ties: others.filter((other) => other.tied).length, of: cells.length };
-  });
-  return [...d3.group(groups, (group) => group.cell.variant)].map(([variant, led]) => ({
-    variant,
-    led,
-    all: led.length === groups.length,
-    ties: d3.max(led, (group) => group.ties),
-    alone: led.every((group) => group.of === 1),
-  }));
+/** Marks and words for what a metric of a variant is beside that of the one that decides. */
+const STANDS = { better: ["▲", "better than"], worse: ["▼", "worse than"], alike: ["≈", "not told apart from"] };
+
+/** The variant that a cell is compared with. */
+const referenceOf = (experiment, cell) =>
+  experiment.cells.find(({ id }) => id === experiment.stands[cell.id]?.reference)?.variant;
+
+/** What the rows show of a metric of a cell, in words; nothing for the cell that others are compared with. */
+function standText(experiment, cell, metric) {
+  const found = experiment.stands[cell.id]?.metrics[metric];
+  if (!found) return "";
+  const reference = referenceOf(experiment, cell);
+  if (found.word === "unknown") return `not compared with ${reference}: ${found.why}`;
+  return `${STANDS[found.word][1]} ${reference}: ${signed(found.delta)} on ${count(found.n, "row")}, p = ${short(found.p_value)}`;
+}
+
+/** The metrics in which cells of a variant stand in one way, with datasets where it is not on all of them. */
+function metricsWith(experiment, cells, word) {
+  const found = groupsOf(experiment).flatMap((group) => group.cells.filter((cell) => cells.includes(cell)).flatMap((cell) =>
+    Object.entries(experiment.stands[cell.id].metrics).filter(([, stand]) => stand.word === word)
+      .map(([metric]) => ({ metric, title: group.title }))));
+  return [...d3.group(found, ({ metric }) => metric)].map(([metric, places]) =>
+    (places.length === cells.length ? metric : `${metric} on ${places.map(({ title }) => title).join(", ")}`));
+}
+
+/** Two metrics by name, more of them by number. */
+const inMetrics = (metrics) => `in ${metrics.length > 2 ? count(metrics.length, "metric") : metrics.join(" and ")}`;
+
+const FEW_VARIANTS = 3;
+
+/** The first few of a list of texts, and how many more there are. */
+const fewOf = (texts) =>
+  [...texts.slice(0, FEW_VARIANTS), ...(texts.length > FEW_VARIANTS ? [`and ${count(texts.length - FEW_VARIANTS, "other")}`] : [])];
+
+/** Say what the rows show of the variants beside the one that decides, and no more. */
+function othersText(experiment) {
+  if (!experiment.cells.length) return "no variant was run";
+  if (!experiment.cells.some((cell) => hasValue(experiment, cell))) return "no variant worked";
+  const others = experiment.cells.filter((cell) => experiment.stands[cell.id]);
+  if (!others.length) return "only one variant";
+  const stands = others.flatMap((cell) => Object.entries(experiment.stands[cell.id].metrics).map(([metric, stand]) => ({ metric, ...stand })));
+  const unknown = stands.filter(({ word }) => word === "unknown");
+  if (unknown.length === stands.length) return `not compared: ${unknown[0]?.why ?? "no metric has a threshold"}`;
+  const variants = [...d3.group(others, (cell) => cell.variant)].map(([variant, cells]) =>
+    ({ variant, ...Object.fromEntries(["better", "worse"].map((word) => [word, metricsWith(experiment, cells, word)])) }));
+  const better = variants.filter((found) => found.better.length);
+  const worse = variants.filter((found) => found.worse.length && !found.better.length);
+  const references = [...new Set(others.map((cell) => referenceOf(experiment, cell)))];
+  return [
+    ...fewOf(better.map((found) => (found.worse.length
+      ? `trade-off: ${found.variant} is better ${inMetrics(found.better)}, worse ${inMetrics(found.worse)}`
+      : `${found.variant} is better ${inMetrics(found.better)}`))),
+    ...(better.length ? [] : [`none is shown to be better than ${references.length > 1 ? "the one that decides" : references[0]}`]),
+    ...fewOf(worse.map((found) => `${found.variant}: worse ${inMetrics(found.worse)}`)),
+    ...(unknown.length ? [`${count(new Set(unknown.map(({ metric }) => metric)).size, "metric")} not compared`] : []),
+  ].join("; ");
 }

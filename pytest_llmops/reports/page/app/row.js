@@ -93,13 +93,14 @@ function Detail({ entry, title, other, scoring, link, onStep, onClose }) {
   const times = Math.max(here.answers.length, there?.answers.length ?? 0);
   const absent = other?.key === WITH_BASELINE ? "Not in the baseline, or changed since." : "This row did not run there.";
   const missing = there ? "There was no such execution." : absent;
+  const scoreText = (side) => measuredText(side, scoring.evaluator, scoring.output);
   const parts = { entry, times, titles, comparing: Boolean(other), scoring, missing };
   return html`<section class="row-detail" id="detail-${row.line}" aria-label="Row ${rowName(row)}">
     <header>
       <h3>${rowName(row)}${row.name && html` <span class="quiet">line ${row.line}</span>`}</h3>
       ${change && html`<${Change} change=${change} />`}
-      ${scoring && html`<span>${scoring.output} ${there ? `${figure(there.score) || "–"} → ` : ""}
-        <strong>${figure(here.score) || "not scored"}</strong></span>`}
+      ${scoring && html`<span>${scoring.output} ${there ? `${scoreText(there)} → ` : ""}
+        <strong>${scoreText(here)}</strong></span>`}
       <span class="actions">
         <a href=${link}>Link to this row</a>
         <button type="button" onClick=${() => onStep(-1)}>Previous <kbd>k</kbd></button>

@@ -2,6 +2,7 @@
 
 const TYPING_PAUSE = 150;
 const MOST_VALUES = 200;
+const LONGEST_OPTION = 60;
 
 /** A field whose text goes into the address when the reader pauses. */
 function Search({ text, onText }) {
@@ -31,7 +32,7 @@ function SliceChooser({ entries, dataset, slice, onSlice }) {
       ${values.map(([column, counts]) => html`<optgroup label=${sliceTitle(column, counts.length)}>
         ${counts.slice(0, MOST_VALUES).map(([value, number]) => {
           const key = `${column}=${value}`;
-          const title = `${value || "(empty)"}: ${number.toLocaleString("en")}`;
+          const title = `${cut(value, LONGEST_OPTION) || "(empty)"}: ${number.toLocaleString("en")}`;
           return html`<option value=${key} selected=${key === chosen}>${title}</option>`;
         })}</optgroup>`)}
     </select></label>`;
@@ -43,6 +44,13 @@ function meansText(gate, shown, entries) {
   const mean = ({ mean: value, n }) => (value === null ? "not known" : `${figure(value)} over ${count(n, "row")}`);
   if (shown.length === entries.length) return `Mean ${gate.score}: ${mean(all)}`;
   return `Mean ${gate.score}: ${mean(some)} shown, ${mean(all)} in all`;
+}
+
+/** What the rows shown were chosen by: on paper, in place of the controls. */
+function Sifted({ title, slice, words }) {
+  const chosen = [["Rows", title], ["Slice", slice && `${slice.column} = ${slice.value || "(empty)"}`], ["Search", words]];
+  const said = chosen.filter(([, value]) => value).map(([name, value]) => `${name}: ${value}`);
+  return html`<p class="printed">${said.join(" · ")}</p>`;
 }
 
 function Sifter({ rows, dataset, state, change, gate }) {
@@ -57,6 +65,7 @@ function Sifter({ rows, dataset, state, change, gate }) {
     <${SliceChooser} entries=${entries} dataset=${dataset} slice=${slice} onSlice=${(text) => sift({ slice: text })} />
     <${Search} text=${state.q ?? ""} onText=${(q) => sift({ q }, { replace: true })} />
     ${state.sort && html`<button type="button" onClick=${() => sift({ sort: undefined })}>Default order</button>`}
+    <${Sifted} title=${SHOWS[show].title} slice=${slice} words=${state.q} />
     <p role="status">${count(shown.length, "row")} shown. ${gate ? meansText(gate, shown, entries) : ""}</p>
   </div>`;
 }

@@ -7,7 +7,7 @@ const SHOWS = {
   worse: { title: "Worse", compares: true, test: (entry) => entry.change === "worse" },
   better: { title: "Better", compares: true, test: (entry) => entry.change === "better" },
   changed: { title: "Other output", compares: true, test: (entry) => isOtherOutput(entry) },
-  below: { title: "Below full score", scores: true, test: ({ here }, full) => here.score !== null && here.score !== full },
+  below: { title: "Not full score", scores: true, test: ({ here }, full) => here.score !== null && here.score !== full },
 };
 
 const kept = new WeakMap();

@@ -5,10 +5,10 @@ const SESSIONS = report.history.map((session, number, all) => (number === all.le
 
 const itemOf = (experiment, gate) => `${experiment.path}::${gate.name}[${gate.cell}]`;
 
-/** The sessions in which a gate had a value. */
+/** The sessions that had a gate. Its value is null where it had none: the line is broken there. */
 const pointsOf = (experiment, gate, more) => SESSIONS.flatMap((session, number) => {
   const found = session.gates[itemOf(experiment, gate)];
-  return Number.isFinite(found?.value) ? [{ ...more, number, session, value: found.value, verdict: found.verdict }] : [];
+  return found ? [{ ...more, number, session, value: found.value, verdict: found.verdict }] : [];
 });
 
 /** Lines of a metric, one for each variant, those that decide first. */
@@ -29,7 +29,12 @@ function trendsOf(experiment) {
   return panels.filter(({ lines }) => lines.length);
 }
 
-const sessionName = (session) => [moment(session.created), session.commit?.slice(0, 10), session.name].filter(Boolean).join(" · ");
+const sessionName = (session) => [moment(session.created), session.commit?.slice(0, 10), session.name,
+  session.limits && `partial: ${session.limits}`].filter(Boolean).join(" · ");
+
+/** The value of a point with its verdict, in words where there is no value. */
+const pointText = ({ value, verdict }) =>
+  (value === null ? `${MARKS[verdict]} ${verdict}` : `${figure(value)} ${MARKS[verdict] ?? ""}`);
 
 const DASHES = ["none", "6 4", "2 3", "8 3 2 3"];
 
@@ -59,7 +64,8 @@ function drawTrend({ lines }, width) {
   const last = SESSIONS.length - 1;
   const bounds = [low, high].filter((bound) => bound !== null);
   const domain = domainOf([...points.map((point) => point.value), ...bounds]);
-    return Plot.plot({
+  const height = (point) => point.value ?? domain[0];
+  return Plot.plot({
     width,
     height: 190,
     marginLeft: 44,
@@ -76,9 +82,10 @@ function drawTrend({ lines }, width) {
       Plot.ruleY(bounds, { stroke: "var(--ink)", strokeDasharray: "4 3" }),
       ...lines.toReversed().map((line) => Plot.lineY(line.points, { x: "number", y: "value", ...strokeOf(line, lines) })),
       ...["PASS", "FAIL", "INCONCLUSIVE", "ERROR"].map((verdict) => Plot.dot(marked.filter((point) => point.verdict === verdict),
-        { x: "number", y: "value", r: 4.5, symbol: SYMBOLS[verdict], ...paintOf(verdict) })),
-      Plot.tip(points, Plot.pointer({ x: "number", y: "value", fill: "var(--surface)", stroke: "var(--edge)",
-        title: (point) => `${point.variant}\n${figure(point.value)} ${point.verdict}\n${sessionName(point.session)}` })),
+        { x: "number", y: height, r: 4.5, symbol: SYMBOLS[verdict], ...paintOf(verdict) })),
+      Plot.dot(marked.filter((point) => point.session.limits), { x: "number", y: height, r: 8.5, stroke: "var(--muted)" }),
+      Plot.tip(points, Plot.pointer({ x: "number", y: height, fill: "var(--surface)", stroke: "var(--edge)",
+        title: (point) => `${point.variant}\n${figure(point.value) || "no value"} ${point.verdict}\n${sessionName(point.session)}` })),
     ],
   });
 }
@@ -101,14 +108,14 @@ function TrendTable({ lines }) {
     <tbody>${SESSIONS.map((session, number) => html`<tr><th scope="row">${sessionName(session)}</th>
       ${lines.map((line) => {
         const point = line.points.find((found) => found.number === number);
-        return html`<td class="number">${point ? `${figure(point.value)} ${MARKS[point.verdict] ?? ""}` : "–"}</td>`;
+        return html`<td class="number">${point ? pointText(point) : "–"}</td>`;
       })}</tr>`)}</tbody>
   </table><//>`;
 }
 
 function TrendPanel({ trend }) {
   const draw = useMemo(() => (width) => drawTrend(trend, width), [trend]);
-  const last = trend.lines.map((line) => `${line.variant} ${figure(line.points.at(-1).value)}`).join(", ");
+  const last = trend.lines.map((line) => `${line.variant} ${figure(line.points.at(-1).value) || "no value"}`).join(", ");
   return html`<figure class="panel trend"><h3>${trend.metric}</h3>
     <p class="hint">${trend.title} · required ${trend.lines[0].gate.rule}</p>
     <${Chart} draw=${draw} height=${190} label="${trend.metric} on ${trend.title} over ${SESSIONS.length} sessions; last: ${last}" />
@@ -127,10 +134,11 @@ function UseCaseTrend({ experiment }) {
 
 function Trend() {
   if (SESSIONS.length < 2) return html`<div class="panel empty-state">
-    <p>There are no earlier sessions to show. Give the folders or files of their results:</p>
+    <p>There are no earlier sessions to show. Give the folder of their results:</p>
     <p><code>pytest evals --llmops-history earlier/reports</code></p>
     <p class="hint">or, for this report, <code>llmops report --history earlier/reports DIR</code></p></div>`;
   return html`<p class="hint">${count(SESSIONS.length, "session")}, oldest first. Variants that decide are in colour;
-      the shaded side of the dashed line is what this session requires.</p>
+      the shaded side of the dashed line is what this session requires. A mark on the lower edge that no line reaches had
+      no value.${SESSIONS.some((session) => session.limits) && " A ring marks a session that ran only a part, or was judged otherwise."}</p>
     ${report.experiments.map((experiment) => html`<${UseCaseTrend} key=${experiment.path} experiment=${experiment} />`)}`;
 }
