@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from overview_samples import (
@@ -16,7 +14,6 @@ from overview_samples import (
     open_view,
     ran,
     result,
-    scored,
     session,
     texts,
     two_datasets,
@@ -137,75 +134,6 @@ def test_each_use_case_says_what_it_decided(page: Page, tmp_path: Path) -> None:
     ]
     row.get_by_role("link", name="ner").click()
     expect(page.get_by_role("heading", name="ner", exact=True, level=3).first).to_be_focused()
-
-
-HALF, MORE, LESS = range(20), range(35), range(6)
-
-
-def compared(
-    page: Page,
-    folder: Path,
-    right: Sequence[tuple[Variant, range]],
-    better: str = "higher",
-    rows: int = 40,
-    **changes: Any,
-) -> tuple[str, list[str]]:
-    """What is said of the variants of a use case, and the marks of each on the leaderboard."""
-    gates = [replace(gate(variant, len(found) / rows, better=better), **changes) for variant, found in right]
-    open_view(page, folder, session(gates, [scored(variant, found, rows=rows) for variant, found in right]))
-    names = texts(board(page).locator(".variant a"))
-    marks = [row.locator(".stand").all_inner_texts() for row in board(page).locator("tr:has(.place)").all()]
-    said = [f"{name} {' '.join(' '.join(mark).split())}" for name, mark in zip(names, marks, strict=True)]
-    return texts(page.get_by_role("group", name="Use cases").locator("td.lead"))[0], sorted(said)
-
-
-def test_another_variant_is_better_where_the_same_rows_show_it(page: Page, tmp_path: Path) -> None:
-    assert compared(page, tmp_path, [(TERSE, HALF), (FEW_SHOT, MORE), (VERBOSE, LESS)]) == (
-        "few_shot is better in matcher.f1; verbose: worse in matcher.f1",
-        [
-            "few_shot ▲ better than terse: +0.375 on 40 rows, p = 0.000122",
-            "terse ",
-            "verbose ▼ worse than terse: -0.35 on 40 rows, p = 0.000122",
-        ],
-    )
-
-
-def test_where_lower_is_better_so_are_the_variants(page: Page, tmp_path: Path) -> None:
-    said, _ = compared(page, tmp_path, [(TERSE, HALF), (FEW_SHOT, MORE)], better="lower")
-    assert said == "none is shown to be better than terse; few_shot: worse in matcher.f1"
-
-
-def test_a_higher_value_that_the_rows_do_not_show_is_no_better(page: Page, tmp_path: Path) -> None:
-    assert compared(page, tmp_path, [(TERSE, HALF), (FEW_SHOT, range(24))]) == (
-        "none is shown to be better than terse",
-        ["few_shot ≈ not told apart from terse: +0.1 on 40 rows, p = 0.125", "terse "],
-    )
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"rows": 8}, "not compared: there are fewer than 10 rows to compare"),
-        ({"interval": None}, "not compared: no scores of rows are known"),
-        ({"verdict": "ERROR"}, "not compared: one of the two has no value"),
-        ({"verdict": "ERROR", "value": None}, "no variant worked"),
-    ],
-)
-def test_what_was_not_tested_is_not_claimed(page: Page, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    assert compared(page, tmp_path, [(TERSE, range(1)), (FEW_SHOT, range(8))], **changes)[0] == said
-
-
-def test_a_variant_that_is_better_in_one_metric_and_worse_in_another_is_a_trade_off(page: Page, tmp_path: Path) -> None:
-    found = [(TERSE, HALF, MORE), (FEW_SHOT, MORE, HALF)]
-    gates, cells = [], []
-    for variant, f1, f2 in found:
-        gates += [gate(variant, len(f1) / 40), gate(variant, len(f2) / 40, name="other.f1")]
-        other = scored(variant, f2).evaluations["matcher"]
-        made = scored(variant, f1)
-        cells.append(replace(made, evaluations={**made.evaluations, "other": replace(other, evaluator="other")}))
-    open_view(page, tmp_path, session(gates, cells))
-    said = "trade-off: few_shot is better in matcher.f1, worse in other.f1"
-    expect(page.get_by_role("group", name="Use cases").locator("td.lead")).to_have_text(said)
 
 
 def test_an_inconclusive_gate_is_not_kept(page: Page, tmp_path: Path) -> None:

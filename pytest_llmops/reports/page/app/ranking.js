@@ -96,7 +96,7 @@ function othersText(experiment) {
   if (!experiment.cells.some((cell) => hasValue(experiment, cell))) return "no variant worked";
   const others = experiment.cells.filter((cell) => experiment.stands[cell.id]);
   if (!others.length) return "only one variant";
-  const stands = others.flatMap((cell) => Object.entries(experiment.stands[cell.id].metrics).map(([metric, stand]) => ({ metric, ...stand })));
+  const stands = others.flatMap((cell) => Object.values(experiment.stands[cell.id].metrics));
   const unknown = stands.filter(({ word }) => word === "unknown");
   if (unknown.length === stands.length) return `not compared: ${unknown[0]?.why ?? "no metric has a threshold"}`;
   const variants = [...d3.group(others, (cell) => cell.variant)].map(([variant, cells]) =>
@@ -110,6 +110,6 @@ function othersText(experiment) {
       : `${found.variant} is better ${inMetrics(found.better)}`))),
     ...(better.length ? [] : [`none is shown to be better than ${references.length > 1 ? "the one that decides" : references[0]}`]),
     ...fewOf(worse.map((found) => `${found.variant}: worse ${inMetrics(found.worse)}`)),
-    ...(unknown.length ? [`${count(new Set(unknown.map(({ metric }) => metric)).size, "metric")} not compared`] : []),
+    ...(unknown.length ? [`${unknown.length} of ${stands.length} comparisons could not be made`] : []),
   ].join("; ");
 }
