@@ -181,7 +181,7 @@ NESTED = "nested = 1\n    for _ in range({}):\n        nested = {{'x': nested}}\
         ("words.jsonl", "the run failed: the inputs of row 0 are nested more than 200 levels deep"),
     ],
 )
-@pytest.mark.parametrize("levels", [201, 900])
+@pytest.mark.parametrize("levels", [201, 500])
 def test_what_is_nested_too_deeply_is_an_error(project: Project, file: str, said: str, levels: int) -> None:
     project.replace("shout.py", 'ending: str = "!"', 'ending: str = "!", deep: list = ()')
     project.replace("experiment.yaml", '{word: "${data.word}"}', '{word: "${data.word}", deep: "${data.deep}"}')

@@ -119,7 +119,7 @@ def test_hostile_answers_are_in_the_page_as_text(project: Project) -> None:
     output = page(project)["llmops-rows-0"]["runs"][0]["executions"][0][0][1]
     assert output["markup"] == "</script><script>alert(1)</script><!--"
     assert output["control"] == "\\x00\\x1b[31m\\u202e\\ud800"
-    assert output["long"].endswith("x… (1,000,000 characters; all of them are in results.json)")
+    assert output["long"].endswith("x… (1,000,000 characters, SHA-256 c63b4f01…; all of them are in results.json)")
     assert output["number"] == str(2**60)
 
 
