@@ -2,7 +2,9 @@
 
 LLMOpsError
 ├── ConfigurationError    what a file or an option says is wrong; carries every problem found at once
-└── RunError              a run could not be executed at all (its rows never started)
+├── RunError              a run could not be executed at all (its rows never started)
+├── AccessError           no login, no right to it, or no such workspace: nothing was begun
+└── CloudError            a service in the cloud refused something, or failed at it, after work was begun
 """
 
 from __future__ import annotations
@@ -48,3 +50,11 @@ class ConfigurationError(LLMOpsError):
 
 class RunError(LLMOpsError):
     """A run that could not be executed: the flow does not load, its data can't be read, its worker died."""
+
+
+class AccessError(LLMOpsError):
+    """What is needed in the cloud can't be reached: no login, an expired one, no right to it, or it is not there."""
+
+
+class CloudError(LLMOpsError):
+    """A service in the cloud refused something or failed at it. What was begun before may have been taken back."""

@@ -1,8 +1,8 @@
-"""Thresholds that a command line gives, such as ``matcher.f1='>= 0.9'``."""
+"""Thresholds that a command line gives, such as ``matcher.f1='>= 0.9'``, and what any of them demands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pytest_llmops.records.experiment import RUN, RUN_METRICS, Experiment, Threshold
@@ -33,6 +33,11 @@ def parse_threshold(text: str, source: str) -> Threshold:
 def described(given: Sequence[Threshold]) -> str:
     """Write thresholds of a command line as reports have them: ``matcher.f1 >= 0.9; run.error_rate <= 0``."""
     return "; ".join(f"{threshold.name} {threshold.rule.text}" for threshold in given)
+
+
+def placeless(thresholds: Iterable[Threshold]) -> list[Threshold]:
+    """Return thresholds without their places: where one is written makes no difference to what it demands."""
+    return [replace(threshold, file="", line=0) for threshold in thresholds]
 
 
 def with_rules(experiment: Experiment, given: Sequence[Threshold]) -> Experiment:

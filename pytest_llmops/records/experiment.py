@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_llmops.records.deployment import Release
 from pytest_llmops.rules import ANY, Rule
 
 FlowKind = Literal["dag", "flex", "prompty", "callable"]
@@ -232,6 +233,7 @@ class Experiment:
     """One use case: a flow, its datasets, its evaluators, and what is demanded of them.
 
     ``slices`` are the columns by which results are looked at in groups. ``prices`` maps models to what they cost.
+    ``releases`` maps environments to how the flow is deployed to them, as far as this file says it.
     """
 
     name: str
@@ -250,6 +252,7 @@ class Experiment:
     slices: tuple[str, ...] = ()
     baseline: BaselineSource | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
+    releases: Mapping[str, Release] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
-from pytest_llmops.records.experiment import Better, OnInconclusive, Price, Threshold
+from pytest_llmops.records.experiment import Better, OnInconclusive, Price, Severity, Threshold
 from pytest_llmops.records.run import LLMMode, RunResult, Variant
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR"]
@@ -110,10 +110,10 @@ class GateResult:
     ``interval`` is the two-sided 95 % confidence interval of the value, None where no scores of rows support one.
     ``comparison`` is the one with the baseline, ``margin`` what it was allowed to show. ``slices`` are the worst ones.
     ``file`` and ``line`` are where the threshold stands, empty and 0 where it stands in no file; ``low`` and ``high``
-    are the bounds of its rule, None where there is none. ``score`` is the output of
-    the evaluator that holds the rows' scores, empty where none is known; ``better`` the direction they get better in.
-    ``on_inconclusive`` says whether INCONCLUSIVE closes the gate. ``weak`` marks a PASS that another draw of rows might
-    well not repeat: a bound of its rule lies inside the interval.
+    are the bounds of its rule, None where there is none. ``score`` is the output of the evaluator that holds the rows'
+    scores, empty where none is known; ``better`` the direction they get better in. ``severity`` is the threshold's,
+    whether or not the variant is required. ``on_inconclusive`` says whether INCONCLUSIVE closes the gate. ``weak``
+    marks a PASS that another draw of rows might well not repeat: a bound of its rule lies inside the interval.
     """
 
     experiment: str
@@ -139,6 +139,7 @@ class GateResult:
     high: float | None = None
     score: str = ""
     better: Better = "higher"
+    severity: Severity = "fail"
 
     @property
     def item(self) -> str:
@@ -147,8 +148,15 @@ class GateResult:
 
     def closes_gate(self) -> bool:
         """Whether this verdict alone is enough to stop a deployment."""
-        fails = self.verdict == "FAIL" or (self.verdict == "INCONCLUSIVE" and self.on_inconclusive == "fail")
-        return self.verdict == "ERROR" or (self.blocking and fails)
+        return self.verdict == "ERROR" or (self.blocking and self._fails)
+
+    def bars_variant(self) -> bool:
+        """Whether this verdict is enough to stop a deployment of the variant that it is about, required or not."""
+        return self.closes_gate() or (self.severity == "fail" and self._fails)
+
+    @property
+    def _fails(self) -> bool:
+        return self.verdict == "FAIL" or (self.verdict == "INCONCLUSIVE" and self.on_inconclusive == "fail")
 
 
 def cell_key(experiment: str, cell: str) -> str:

@@ -48,13 +48,28 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an experiment's verdicts are about: a flow, by the digest of its files, and the data that it was run on.
+
+    ``criteria`` stands for what both were judged by: thresholds, gate policy, evaluators. All three digests are of
+    files as they were before anything was executed, and are empty where they can't be read.
+    """
+
+    flow: str
+    digest: str
+    data: str
+    criteria: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Results of a session. ``experiments`` maps the path of each experiment file to the experiment's name.
 
     ``cells`` and ``gates`` are in order of collection. ``created`` is ISO 8601, UTC. ``settings`` are the effective
     settings by name, ``versions`` those of the packages that were used, beside ``commit`` and ``build``. ``baselines``
     maps experiments to the path of what they were compared with, where that is a file or folder. ``shard`` is set where
-    the session did a part of the work only: its gates alone say nothing of the whole.
+    the session did a part of the work only: its gates alone say nothing of the whole. ``subjects`` maps experiments to
+    what they are about.
     """
 
     experiments: Mapping[str, str]
@@ -66,3 +81,4 @@ class Report:
     created: str = ""
     baselines: Mapping[str, str] = field(default_factory=dict)
     shard: Shard | None = None
+    subjects: Mapping[str, Subject] = field(default_factory=dict)

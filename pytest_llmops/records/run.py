@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pytest_llmops.records.cloud import Address, Compute
 from pytest_llmops.records.experiment import Connection, Flow
 
 LLMMode = Literal["live", "replay", "record", "auto"]
@@ -51,6 +52,11 @@ class RunRequest:
     and ``run_inputs`` the parent's own data, file or rows: what ``${run.outputs.x}`` and ``${run.inputs.x}`` read.
     ``concurrency`` is the number of lines that run at once, ``line_timeout`` is in seconds. ``repeat`` tells runs
     apart that are the same but for being another sample of what the flow may answer.
+
+    With an ``address``, the flow is what answers there, and ``flow`` says what it takes and gives. ``asset`` is the
+    data as a data asset of the workspace, ``azureml:name:version``, where it is one. ``parent`` is what the engine
+    that executed it called the run that this one is chained on, empty where that has no name of its own. ``compute`` is
+    what runs it in the cloud; None for a run on this machine.
     """
 
     flow: Flow
@@ -66,6 +72,10 @@ class RunRequest:
     max_rows: int | None = None
     line_timeout: float = 600.0
     repeat: int = 0
+    address: Address | None = None
+    asset: str = ""
+    parent: str = ""
+    compute: Compute | None = None
 
 
 Line = tuple[int, Mapping[str, Any]]
@@ -147,7 +157,8 @@ class RunResult:
     """Outcome of one run, row by row. ``Failed`` means that no row could run, and ``error`` says why.
 
     ``aggregation_error`` is set where rows ran but the metrics could not be computed. ``metrics`` holds what the flow
-    logged, unchanged (numbers, but also text, booleans, NaN). ``duration`` is in seconds, wall clock. ``recorded`` is
+    logged, unchanged (numbers, but also text, booleans, NaN). ``duration`` is in seconds, wall clock. ``llm_calls`` is
+    None where a service does not tell. ``name`` is what that calls the run, empty on this machine. ``recorded`` is
     set where the whole run is reused: the Unix time its metrics were computed at. ``reads`` are the files that the flow
     read beside what the request names, as in ``Reads``; in the results of a session, those that belong to the flow's
     version, with short digests.
@@ -159,10 +170,11 @@ class RunResult:
     error: str | None = None
     aggregation_error: str | None = None
     duration: float = 0.0
-    llm_calls: int = 0
+    llm_calls: int | None = 0
     misses: tuple[CassetteMiss, ...] = ()
     recorded: float | None = None
     reads: Mapping[str, str | None] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def completed(self) -> tuple[Row, ...]:
@@ -188,6 +200,12 @@ class RunResult:
     def oldest(self) -> float | None:
         """Unix time at which the oldest of what is reused was recorded; None where nothing is reused."""
         return earliest(self.recorded, *(row.recorded for row in self.rows))
+
+
+def total_calls(runs: Iterable[RunResult]) -> int | None:
+    """Return how many LLM calls some runs made; None where that is not known of one."""
+    calls = [run.llm_calls for run in runs]
+    return None if None in calls else sum(number or 0 for number in calls)
 
 
 def earliest(*times: float | None) -> float | None:

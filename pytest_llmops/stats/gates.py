@@ -105,6 +105,7 @@ def judge_metric(
         high=_finite(threshold.rule.high),
         score=measured.output if measured.scores else "",
         better=threshold.better,
+        severity=threshold.severity,
     )
     if threshold.by and slices:
         weakest = slices[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_llmops.records.experiment import Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Evaluation, Repeat
-from pytest_llmops.records.run import RunResult
+from pytest_llmops.records.run import RunResult, total_calls
 from pytest_llmops.stats.integrity import evaluation_problems, metric_value, row_errors, run_problems
 from pytest_llmops.stats.measuring import declared_score
 from pytest_llmops.stats.noise import (
@@ -55,7 +55,8 @@ class CellNoise:
 
     ``problems`` say why nothing can be told of the cell; then there are no metrics. ``left_out`` names rows that
     failed in any repeat, and so have no part in figures of rows. ``same_outputs`` is true where all repeats gave the
-    very same outputs, ``llm_calls`` is how many calls they took, and ``replayed`` whether recordings answered these.
+    very same outputs, ``llm_calls`` is how many calls they took, None where that is not known, and ``replayed`` whether
+    recordings answered these.
     """
 
     cell: str
@@ -65,7 +66,7 @@ class CellNoise:
     problems: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     same_outputs: bool = False
-    llm_calls: int = 0
+    llm_calls: int | None = 0
     replayed: bool = False
 
     @property
@@ -96,7 +97,7 @@ def noise_of(result: CellResult, experiment: Experiment) -> CellNoise:
         problems=tuple(_problems(result, experiment)),
         left_out=_failed(result),
         same_outputs=all(_outputs(result, number) == _outputs(result, 0) for number in range(len(result.executions))),
-        llm_calls=sum(run.llm_calls for run in runs),
+        llm_calls=total_calls(runs),
         replayed=result.llm == "replay",
     )
     if found.problems:
@@ -136,8 +137,8 @@ def _missed(execution: Repeat) -> bool:
 def _not_recorded(result: CellResult, repeats: Sequence[str]) -> str:
     """Say that one recording is one sample, and what more of them cost."""
     runs = list(_runs(result.executions[0]))
-    calls, tokens = sum(run.llm_calls for run in runs), sum(row.tokens.total for run in runs for row in run.rows)
-    price = f"{calls} LLM calls" + (f" and {tokens} tokens" if tokens else "")
+    calls, tokens = total_calls(runs), sum(row.tokens.total for run in runs for row in run.rows)
+    price = f"{'?' if calls is None else calls} LLM calls" + (f" and {tokens} tokens" if tokens else "")
     which = f"repeat {repeats[0]} has" if len(repeats) == 1 else f"repeats {', '.join(repeats)} have"
     return (
         f"{which} no recorded answers, and one recording says nothing about noise; "
