@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.experiment import Dataset, Evaluator
 from pytest_llmops.spec.alignment import Pairing, check_line_numbers
 from pytest_llmops.spec.check import Binding, MappingChecker, RunSide
@@ -41,7 +42,7 @@ class Assembler:
 
     ``declared`` are the names of the experiment's datasets, those with mistakes too: what refers to one of these is
     not reported a second time. ``removed`` are those that an overlay took away.
-    ``keep`` are the columns whose values are wanted.
+    ``keep`` are the columns whose values are wanted. ``fetch`` gets a local copy of a remote source, if it is there.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Assembler:
         removed: Collection[str],
         keep: Collection[str],
         max_rows: int | None,
+        fetch: Callable[[str], Path] | None,
     ) -> None:
         self._paths = paths
         self._report = report
@@ -60,6 +62,7 @@ class Assembler:
         self._removed = removed
         self._keep = keep
         self._max_rows = max_rows
+        self._fetch = fetch
         self._tables: dict[Path, Table | None] = {}
 
     def flow(self, text: str, path: KeyPath) -> FlowFacts | None:
@@ -155,12 +158,7 @@ class Assembler:
             self._report.error(path, f"the experiment has no dataset {name!r}", todo)
 
     def _read(self, item: DatasetBlock | EvaluatorDatasetBlock, path: KeyPath) -> ReadDataset:
-        found, remote = None, None
-        try:
-            remote = remote_asset(str(item.source))
-            found = None if remote else self._paths.dataset(str(item.source))
-        except NotFound as missing:
-            self._report.error((*path, "source"), missing.what, missing.todo)
+        found, remote = self._source(str(item.source), (*path, "source"))
         table = self._table(found, path) if found else None
         dataset = Dataset(
             name=item.name,
@@ -175,6 +173,20 @@ class Assembler:
             kept=table.kept if table else {},
         )
         return ReadDataset(dataset=dataset, table=table)
+
+    def _source(self, text: str, path: KeyPath) -> tuple[Path | None, str | None]:
+        """Return the local file of a dataset, and the remote asset that it is a copy of."""
+        try:
+            remote = remote_asset(text)
+            if remote is None:
+                return self._paths.dataset(text), None
+            return (self._fetch(remote) if self._fetch else None), remote
+        except NotFound as missing:
+            self._report.error(path, missing.what, missing.todo)
+        except LLMOpsError as refused:
+            what = str(refused).removeprefix(f"{text}: ").replace("\n", " ")
+            self._report.error(path, f"{text}: {what}", "")
+        return None, None
 
     def _table(self, file: Path, path: KeyPath) -> Table | None:
         if file not in self._tables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,20 +19,30 @@ from pytest_llmops.spec.resolve import Paths
 from pytest_llmops.spec.suggest import printable, suggest
 from pytest_llmops.spec.yaml_reader import read_yaml
 
+_OF_CONNECTION = re.compile(r"\$\{[^{}.]+\.[^{}]+\}")
+"""What prompt flow takes from a connection."""
+
 
 def read_variables(paths: Paths, environ: Mapping[str, str], findings: Findings) -> Variables:
     """Gather variables: the process environment, the use case's ``.env``, and that of the root."""
+    return Variables(environ, list(env_files(paths, findings).values()))
+
+
+def env_files(paths: Paths, findings: Findings) -> dict[str, EnvFile]:
+    """Read the use case's ``.env`` and that of the root, by the names that messages show."""
     folders = dict.fromkeys((paths.base, paths.root))
     files = [folder / ".env" for folder in folders if (folder / ".env").is_file()]
     texts = ((paths.show(file), read_text(file, paths.show(file), findings)) for file in files)
-    read: list[EnvFile] = [read_env_file(text, file, findings) for file, text in texts if text is not None]
-    return Variables(environ, read)
+    return {file: read_env_file(text, file, findings) for file, text in texts if text is not None}
 
 
-def read_environment(paths: Paths, variables: Variables, findings: Findings, *, live: bool) -> dict[str, str]:
+def read_environment(
+    paths: Paths, variables: Variables, findings: Findings, *, live: bool, in_workspace: bool = False
+) -> dict[str, str]:
     """Read ``environment/env.yaml``: the environment's own value wins over what the file says.
 
     A value ``${NAME}`` has to come from the environment. Only a secret may be missing, where answers are replayed.
+    ``in_workspace``, a value ``${connection.key}`` is left to the workspace, whatever the environment has.
     """
     path = paths.base / "environment" / "env.yaml"
     if not path.is_file():
@@ -45,13 +56,18 @@ def read_environment(paths: Paths, variables: Variables, findings: Findings, *, 
         return {}
     values: dict[str, str] = {}
     for name, written in document.value.items():
-        value = variables.get(name) or _environment_text(written)
+        of_workspace = in_workspace and _is_of_connection(written)
+        value = (None if of_workspace else variables.get(name)) or _environment_text(written)
         if value is None:
             findings.error(document.problem((name,), "is empty", "give it a value"))
-        elif not _is_placeholder(value):
+        elif of_workspace or not _is_placeholder(value):
             values[name] = value
         elif live or not is_secret(name):
-            todo = f"set it, {REPLAY}" if is_secret(name) else "set it, or write a value here"
+            todo = "set it, or write a value here"
+            if is_secret(name):
+                todo = (
+                    "write ${connection.key}, of a connection of the workspace" if in_workspace else f"set it, {REPLAY}"
+                )
             findings.error(document.problem((name,), f"the environment variable {printable(name)} is not set", todo))
     return values
 
@@ -64,6 +80,10 @@ def _environment_text(value: object) -> str | None:
 
 def _is_placeholder(value: object) -> bool:
     return isinstance(value, str) and PLACEHOLDER.fullmatch(value) is not None
+
+
+def _is_of_connection(value: object) -> bool:
+    return isinstance(value, str) and _OF_CONNECTION.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pytest_llmops.spec.assemble import Assembler, ReadEvaluator
 from pytest_llmops.spec.columns import ColumnChecker, needed_columns
 from pytest_llmops.spec.connections import read_connections
 from pytest_llmops.spec.demands import check_demanded, check_sources, check_thresholds
+from pytest_llmops.spec.deployment import read_deployments
 from pytest_llmops.spec.dotenv import Variables
 from pytest_llmops.spec.environment import read_environment, read_init, read_variables
 from pytest_llmops.spec.findings import Findings, Reporter
@@ -38,9 +39,11 @@ class Conditions:
     env: str | None
     environ: Mapping[str, str]
     live: bool
+    in_workspace: bool
     strict: bool
     max_rows: int | None
     baseline: Path | None
+    fetch: Callable[[str], Path] | None
 
 
 def load(file: Path, root: Path, conditions: Conditions) -> Experiment:
@@ -72,7 +75,7 @@ class _Loader:
 
     def load(self) -> Experiment | None:
         """Read and check everything; None where the flow itself can't be read."""
-        block, live = self._sources.block, self._conditions.live
+        block = self._sources.block
         llmops = block.llmops or LLMOpsBlock()
         assembler = self._assembler()
         text = block.flow or block.name
@@ -86,7 +89,7 @@ class _Loader:
         check_sources(thresholds, baseline, prices, self._report.findings)
         self._check_rows(datasets, evaluators, thresholds, gate)
         connections = self._connections(facts, evaluators)
-        environment = read_environment(self._paths, self._variables, self._report.findings, live=live)
+        environment = self._environment()
         with_init = tuple(replace(e.evaluator, init=self._init(e.facts, (*e.path, "flow"))) for e in evaluators)
         if facts is None:
             return None
@@ -99,7 +102,7 @@ class _Loader:
             datasets=datasets,
             evaluators=with_init,
             connections=connections,
-            runtime=block.runtime,
+            runtime=block.runtime or self._variables.get("runtime_name", "RUNTIME_NAME"),
             environment_variables=environment,
             init=self._init(facts, _FLOW, variants.overrides),
             variants=variants,
@@ -108,7 +111,13 @@ class _Loader:
             slices=tuple(dict.fromkeys(llmops.slices.by)) if llmops.slices else (),
             baseline=baseline,
             prices=prices,
+            releases=read_deployments(llmops.deployment, self._paths.base, self._report),
         )
+
+    def _environment(self) -> Mapping[str, str]:
+        how = self._conditions
+        findings = self._report.findings
+        return read_environment(self._paths, self._variables, findings, live=how.live, in_workspace=how.in_workspace)
 
     def _assembler(self) -> Assembler:
         sources = self._sources
@@ -126,6 +135,7 @@ class _Loader:
             removed=removed,
             keep=needed_columns(sources.block),
             max_rows=self._conditions.max_rows,
+            fetch=self._conditions.fetch,
         )
 
     def _init(self, facts: FlowFacts, path: KeyPath, overrides: Collection[str] = ()) -> Mapping[str, Any]:
@@ -162,8 +172,12 @@ class _Loader:
         check_quarantine(gate.quarantine, evaluators, self._report)
 
     def _connections(self, facts: FlowFacts | None, evaluators: Sequence[ReadEvaluator]) -> tuple[Connection, ...]:
-        """Read connections, and report those that flows name and nobody defines; replayed answers need none."""
-        blocks, live = self._sources.block.connections or (), self._conditions.live
+        """Read connections, and report those that flows name and nobody defines.
+
+        Replayed answers need none, and a workspace has its own.
+        """
+        blocks = self._sources.block.connections or ()
+        live = self._conditions.live and not self._conditions.in_workspace
         connections = read_connections(blocks, self._variables, self._report, live=live)
         names = [connection.name for connection in connections]
         flows = [(_FLOW, facts)] if facts else []

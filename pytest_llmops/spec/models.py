@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, Tag
 
 from pytest_llmops.records.experiment import Strategy
+from pytest_llmops.spec.models_deployment import DeploymentBlock
 from pytest_llmops.spec.models_gate import Baseline, GateBlock, PriceBlock, Score, SlicesBlock, Thresholds
 from pytest_llmops.spec.shapes import BY_SHAPE, Block, Name, NotYet, Plain, Property, Text
 
@@ -101,6 +102,9 @@ class LLMOpsBlock(Block):
     slices: SlicesBlock | None = None
     baseline: Baseline | None = Field(default=None, description="Results, or a variant, to compare with")
     prices: dict[Text, PriceBlock] | None = Field(default=None, description="Model to the price of its tokens")
+    deployment: dict[str, DeploymentBlock] | None = Field(
+        default=None, description="Environment to how the flow is deployed to it"
+    )
     candidates: NotYet[list[CandidateBlock]] = Field(default=None, description="Not supported yet")
 
 

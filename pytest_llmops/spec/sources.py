@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_llmops.errors import Problem
+from pytest_llmops.spec.deployment import DEPLOYMENTS
 from pytest_llmops.spec.files import read_text
 from pytest_llmops.spec.findings import Findings
 from pytest_llmops.spec.models import ExperimentBlock
@@ -67,6 +68,7 @@ def read_sources(file: Path, env: str | None, paths: Paths, findings: Findings) 
     overlay = _read_overlay(file, env, paths, findings) if env else None
     if overlay:
         _check_identity(overlay, block, base, findings)
+        _check_deployments(overlay, findings)
         block, document = validate(lay_over(document, overlay), findings)
         if "datasets" in overlay.value and not overlay.value["datasets"]:
             findings.error(overlay.problem(("datasets",), "leaves no dataset to run", "name at least one"))
@@ -109,3 +111,11 @@ def _check_identity(overlay: Document, block: ExperimentBlock, base: Document, f
         if meant is not None and overlay.value[key] != meant:
             what = f"differs from {meant!r} in {base.place(()).file}, which alone counts"
             findings.error(overlay.problem((key,), what, "remove it"))
+
+
+def _check_deployments(overlay: Document, findings: Findings) -> None:
+    """Refuse deployments in an overlay: they are by environment already, and commands read them without overlays."""
+    block = overlay.get(DEPLOYMENTS[:-1])
+    if isinstance(block, dict) and DEPLOYMENTS[-1] in block:
+        what = "can't be in an overlay: it says by itself what is for which environment"
+        findings.error(overlay.problem(DEPLOYMENTS, what, "move it to the experiment file"))

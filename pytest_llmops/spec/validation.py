@@ -34,6 +34,7 @@ _MESSAGES = {
     "literal_error": "{value!r} is not a choice; write {expected}",
     "greater_than_equal": "{value} is too small; write {ge:g} or more",
     "greater_than": "{value} is too small; write more than {gt}",
+    "less_than_equal": "{value} is too large; write {le:g} or less",
     "less_than": "{value} is too large; write less than {lt:g}",
     "finite_number": "{value} is not a finite number; correct it",
     "string_too_short": "is empty; give it a value or remove it",

@@ -146,6 +146,19 @@ def test_env_file_of_other_tools(case: Case) -> None:
     )
 
 
+def test_in_a_workspace_connections_are_its_own_and_variables_have_to_be_set(case: Case) -> None:
+    case.append(CONNECTIONS)
+    case.write("environment/env.yaml", "STYLE: plain\nSEARCH_KEY: ${search.key}\nAPI_KEY: ${API_KEY}\n")
+
+    assert case.errors(live=True, in_workspace=True) == [
+        "evals/case/environment/env.yaml:3: API_KEY: the environment variable API_KEY is not set; "
+        "write ${connection.key}, of a connection of the workspace",
+    ]
+    case.write("environment/env.yaml", "STYLE: plain\nSEARCH_KEY: ${search.key}\n")
+    found = case.load(live=True, in_workspace=True, environ={"SEARCH_KEY": "hunter2"}).environment_variables
+    assert found == {"STYLE": "plain", "SEARCH_KEY": "${search.key}"}
+
+
 def test_environment_file(case: Case) -> None:
     case.write("environment/env.yaml", "STYLE: plain\nTRIES: 3\nLIST: [1, a]\nHOST: ${HOST}\nAPI_KEY: ${API_KEY}\n")
 
