@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pytest_llmops.plan import CellPlan
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.records.experiment import Experiment
 from pytest_llmops.records.run import RunRequest
+from pytest_llmops.thresholds import placeless
 from pytest_llmops.versions import Versions
 
 BaselineFile = Callable[[Experiment], Path | None]
@@ -70,8 +70,7 @@ def _digest(path: str, plans: Sequence[CellPlan], baseline_file: BaselineFile) -
 
 def _demanded(plan: CellPlan, data: dict[Path, str]) -> dict[str, Any]:
     return {
-        # Where a threshold is written makes no difference to what it demands.
-        "thresholds": [replace(threshold, file="", line=0) for threshold in plan.thresholds],
+        "thresholds": placeless(plan.thresholds),
         "key": plan.key_column,
         "data": [data[request.data] for request in _requests(plan) if isinstance(request.data, Path)],
     }

@@ -130,6 +130,8 @@ def _differences(first: _Part, other: _Part) -> Iterator[str]:
         yield f"other items are planned in {_listed(unlike)}"
     elif unlike := _unlike(mine.digests, theirs.digests):
         yield f"other thresholds, flows, data or baselines are in {_listed(unlike)}"
+    elif unlike := _unlike(first.report.subjects, other.report.subjects):
+        yield f"another flow, other data or other criteria are in {_listed(unlike)}"
     if unlike := _unlike(mine.tests, theirs.tests):
         yield f"other tests were selected in {_listed(unlike)}"
 

@@ -13,11 +13,13 @@ from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.judging import BaselineOf, Judge
 from pytest_llmops.ledger import UNREADABLE
 from pytest_llmops.plan import CellPlan, EvaluationPlan, Options, plan
+from pytest_llmops.records.cloud import Address
 from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Demand, Evaluation, GateResult, cell_key
-from pytest_llmops.records.report import Report
+from pytest_llmops.records.report import Report, Subject
 from pytest_llmops.records.run import RunRequest, RunResult
 from pytest_llmops.stats.gates import NOTHING, decide, obstacles_of
+from pytest_llmops.subjects import criteria_of
 from pytest_llmops.thresholds import described, with_rules
 from pytest_llmops.versions import Versions, with_reads
 
@@ -68,6 +70,7 @@ def regate(
         gates=tuple(gates),
         decision=decide(gates, _obstacles(report, experiments)),
         settings=_settings(report, experiments, thresholds),
+        subjects={path: _subject(known, experiments.get(path)) for path, known in report.subjects.items()},
     )
 
 
@@ -128,6 +131,11 @@ def _records(plans: Sequence[CellPlan], report: Report, versions: Versions) -> d
 
 def _not_planned(report: Report, path: str, records: Mapping[str, _Record]) -> list[CellResult]:
     return [result for result in report.cells if result.cell.experiment == path and _key(result) not in records]
+
+
+def _subject(known: Subject, experiment: Experiment | None) -> Subject:
+    """Note what was decided by: the criteria as they are now. What was decided on is what was evaluated then."""
+    return replace(known, criteria=criteria_of(experiment)) if experiment else known
 
 
 def _settings(report: Report, experiments: Mapping[str, Experiment], thresholds: Sequence[Threshold]) -> dict[str, str]:
@@ -225,8 +233,12 @@ def _obstacles(report: Report, experiments: Mapping[str, Experiment]) -> Iterato
 
 def _options(settings: Mapping[str, str]) -> Options:
     """Plan as the session did that recorded the results."""
+    served = settings.get("endpoint", "") if settings.get("backend") == "endpoint" else ""
     return Options(
-        max_rows=_count(settings, "max-rows"), variants=settings.get("variants"), repeat=_count(settings, "repeat")
+        max_rows=_count(settings, "max-rows"),
+        variants=settings.get("variants"),
+        repeat=_count(settings, "repeat"),
+        address=Address(url=served, deployment=settings.get("deployment", "")) if served else None,
     )
 
 

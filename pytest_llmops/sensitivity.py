@@ -21,7 +21,7 @@ from pytest_llmops.plan import Options, plan
 from pytest_llmops.records.experiment import Experiment, GatePolicy
 from pytest_llmops.records.gate import CellResult, GateResult, Repeat
 from pytest_llmops.records.report import Report
-from pytest_llmops.records.run import LLMMode, RunResult
+from pytest_llmops.records.run import LLMMode, RunResult, total_calls
 from pytest_llmops.records.sensitivity import Effect, Sensitivity, Trial
 from pytest_llmops.stats.integrity import evaluation_problems, run_problems
 
@@ -56,7 +56,7 @@ def probe_gates(
             for mutation in mutations
             for trial in _trials(_Probe(experiment, before, mutation, llm, variants), folder)
         ),
-        llm_calls=sum(run.llm_calls for run in runs),
+        llm_calls=total_calls(runs) or 0,  # known of all: they ran on this machine
         tokens=sum(row.tokens.total for run in runs for row in run.rows),
     )
 

@@ -10,16 +10,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_llmops.hashing import digest
-from pytest_llmops.ledger import UNREADABLE, FileDigests, definition_of, holds_secret, project_of, short_digest
+from pytest_llmops.ledger import (
+    UNREADABLE,
+    FileDigests,
+    Project,
+    definition_of,
+    holds_secret,
+    project_of,
+    short_digest,
+)
 from pytest_llmops.records.experiment import Connection, Experiment, Flow
-from pytest_llmops.records.run import RunRequest
+from pytest_llmops.records.run import RunRequest, Variant
 
 _OUTPUT = "${run.outputs."
 _ADDRESS = re.compile(r"\w+://.*", re.DOTALL)
+_USE_CASE = "experiment.yaml"
+_RECORDED = ("cassettes", "baselines")
+"""Folders beside an experiment file that sessions write into."""
 _CUSTOM = "CustomConnection"
 """The type of connection that holds settings of any kind. Of others, the flow says itself what it asks them for."""
 
@@ -60,6 +71,7 @@ class Versions:
                     "variables": _portable(request.environment_variables),
                     "connections": {c.name: _portable(c.values) for c in request.connections if _decides(c, request)},
                     "mappings": dict(request.column_mapping),
+                    **({"address": str(request.address)} if request.address else {}),
                 }
             )
         except (OSError, TypeError, ValueError, RecursionError):
@@ -69,7 +81,7 @@ class Versions:
         """Return the digest of the files with the rows of a cell and their gold; empty where they can't be read."""
         sources = dict.fromkeys(request.data for request in requests if isinstance(request.data, Path))
         try:
-            return digest([self._files.get(str(file)) for source in sources for file in _files(source)])
+            return digest([self._files.get(str(file)) for source in sources for file in files_of_data(source)])
         except OSError:
             return ""
 
@@ -102,8 +114,52 @@ def inputs_of_run(mappings: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name, value in mappings.items() if isinstance(value, str) and value.startswith(_OUTPUT))
 
 
-def _files(source: Path) -> list[Path]:
+def flow_files(flow: Flow) -> dict[str, str | None]:
+    """Map the files that a flow consists of, sorted by path from its folder, posix, to the SHA-256 of what they hold.
+
+    Files that it includes from elsewhere are among them. Caches, ``.env`` files, reports, recorded answers and
+    baselines are not, so that it is the same on every machine, and after a session what it was before.
+
+    Raises:
+        OSError: where the flow's folder can't be read.
+    """
+    files = definition_of(flow, FileDigests())["files"]
+    found = Project(root=flow.folder).parts(flow, files)
+    use_cases = [PurePosixPath(name).parent for name in found if PurePosixPath(name).name == _USE_CASE]
+    recorded = {use_case / name for use_case in use_cases for name in _RECORDED}
+    return {name: found[name] for name in sorted(found) if recorded.isdisjoint(PurePosixPath(name).parents)}
+
+
+def flow_digest(flow: Flow, variant: Variant | None = None) -> str:
+    """Return the digest of a flow's files, and of how a variant differs from what they say; empty if unreadable.
+
+    By it a decision, a model and a deployment are known to be of the same flow. It does not depend on where the flow's
+    folder is, nor on how files are ordered there.
+    """
+    try:
+        files = flow_files(flow)
+    except OSError:
+        return ""
+    if not files or not {None, UNREADABLE}.isdisjoint(files.values()):
+        return ""
+    chosen = {} if variant is None or is_as_written(flow, variant) else _choices(variant)
+    definition = Path(os.path.relpath(flow.file, flow.folder)).as_posix()
+    return digest({"definition": definition, "entry": flow.entry, "files": files, **chosen})
+
+
+def is_as_written(flow: Flow, variant: Variant) -> bool:
+    """Tell whether a variant is what a flow's files say, with nothing overridden."""
+    defaults = {node: variants.default for node, variants in flow.variants.items()}
+    return not (variant.overrides or variant.init) and {**defaults, **variant.nodes} == defaults
+
+
+def files_of_data(source: Path) -> list[Path]:
+    """List the files that hold the rows of a dataset: all below a folder, or the one that it is."""
     return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+
+
+def _choices(variant: Variant) -> dict[str, Any]:
+    return {"nodes": variant.nodes, "overrides": variant.overrides, "init": _portable(variant.init)}
 
 
 def _decides(connection: Connection, request: RunRequest) -> bool:

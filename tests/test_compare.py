@@ -22,6 +22,8 @@ from pytest_llmops.stats.comparing import CellComparison, MetricComparison, comp
 from pytest_llmops.stats.joining import Joined
 from pytest_llmops.stats.pairs import mcnemar
 
+ALL = "llmops compare --format json has all"
+
 
 def cell(
     scores: Sequence[float | None],
@@ -157,7 +159,7 @@ def test_another_dataset_is_refused_first_and_has_no_delta() -> None:
     rows = tuple(replace(row, inputs={"text": f"new{n}"}) if n > 1 else row for n, row in enumerate(after.run.rows))
     after = replace(after, run=replace(after.run, rows=rows))
     comparison = compare_reports(report(cell([1.0] * 40)), report(after))
-    others = f"{', '.join(f'row {number}' for number in range(2, 12))} and 28 more; --format json has all"
+    others = f"{', '.join(f'row {number}' for number in range(2, 12))} and 28 more; {ALL}"
     assert list(text_lines(comparison))[:5] == [
         "ner (evals/ner/experiment.yaml): ner-general-terse",
         "  not comparable: another dataset: only 2 of this run's 40 rows are the same",
@@ -185,12 +187,12 @@ def test_another_version_of_an_evaluator_is_refused_first() -> None:
 def test_lists_say_what_they_leave_out() -> None:
     before, after = cell([1.0] * 12), cell([1.0] * 24)
     assert list(text_lines(compare_reports(report(before), report(after))))[2] == (
-        f"  added: {', '.join(f'row {number}' for number in range(12, 22))} and 2 more; --format json has all"
+        f"  added: {', '.join(f'row {number}' for number in range(12, 22))} and 2 more; {ALL}"
     )
     many = [cell([1.0], variant=f"a-variant-with-a-name-that-is-long-{number:02}") for number in range(12)]
     last = list(text_lines(compare_reports(report(before), report(before, *many))))[-1]
     ids = ", ".join(f"ner-general-a-variant-with-a-name-that-is-long-{number:02}" for number in range(10))
-    assert last == f"only in the candidate: {ids} and 2 more; --format json has all"
+    assert last == f"only in the candidate: {ids} and 2 more; {ALL}"
 
 
 def test_tokens_that_nobody_counted_are_not_compared() -> None:
@@ -305,7 +307,7 @@ def test_many_rows_are_cut_short_but_in_json() -> None:
     comparison = compare_reports(report(cell([0.0] * 15)), report(cell([1.0] * 15)))
     lines = list(text_lines(comparison))
     assert "  15 rows with another score:" in lines
-    assert "    and 5 more; --format json has all" in lines
+    assert "    and 5 more; llmops compare --format json has all" in lines
     assert len(document(comparison)["cells"][0]["changes"]) == 15
 
 

@@ -11,7 +11,7 @@ from report_samples import EXPERIMENT, FEW_SHOT, cell_result, metric_gate, repor
 from sharded import shards
 
 from pytest_llmops.merging import Named, last_attempts, merge, problems, superseded
-from pytest_llmops.records.report import Report, Shard
+from pytest_llmops.records.report import Report, Shard, Subject
 from pytest_llmops.records.run import Variant
 from pytest_llmops.reports import results
 from pytest_llmops.sharding import idle_reason
@@ -212,6 +212,17 @@ def test_a_shard_with_another_plan_is_refused() -> None:
 
 
 DIGESTS = {EXPERIMENT: "aa", "evals/more/experiment.yaml": "bb"}
+
+
+def test_shards_on_other_flows_or_data_are_refused() -> None:
+    subject = Subject(flow="ner_extract", digest="aa", data="bb", criteria="dd")
+    one, two = (replace(made, subjects={EXPERIMENT: subject}) for made in shards(whole(), 2))
+    assert merge(named([one, two])).subjects == {EXPERIMENT: subject}
+    found = named([one, replace(two, subjects={EXPERIMENT: replace(subject, data="cc")})])
+    what = "another flow, other data or other criteria are in"
+    assert problems(found) == [f"b: not of the same session as a: {what} {EXPERIMENT}"]
+    assert merge(found).decision.state == "closed"
+    assert merge(found).subjects == {}
 
 
 @pytest.mark.parametrize(

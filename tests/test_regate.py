@@ -21,6 +21,7 @@ from pytest_llmops.records.run import Variant
 from pytest_llmops.regating import regate, undecided
 from pytest_llmops.reports.console import summary_lines
 from pytest_llmops.reports.write import write_reports
+from pytest_llmops.subjects import subject_of
 from pytest_llmops.thresholds import parse_threshold
 
 AGAIN = "run pytest again"
@@ -44,6 +45,21 @@ def test_the_same_thresholds_give_the_same_verdicts(folder: Path) -> None:
     assert {gate.item: gate for gate in after.gates} == {gate.item: gate for gate in before.gates}
     assert (after.decision.state, after.created, after.settings["regated"]) == ("open", before.created, "true")
     assert {result.cell.id for result in after.cells} == {X, Y}
+
+
+def test_what_was_decided_on_stays_what_was_evaluated(folder: Path) -> None:
+    report = llmops.read("reports")
+    assert report.subjects["experiment.yaml"].flow == "Shout"
+    change(folder, "shout.py", "upper", "lower")
+    assert report.regate(llmops.load("experiment.yaml")).subjects == report.subjects
+
+
+def test_what_it_was_decided_by_is_what_the_file_says_now(folder: Path) -> None:
+    before = llmops.read("reports").subjects["experiment.yaml"]
+    change(folder, "experiment.yaml", ">= 0.6", ">= 0.7")
+    after = again(folder).subjects["experiment.yaml"]
+    assert (after.flow, after.digest, after.data) == (before.flow, before.digest, before.data)
+    assert after.criteria == subject_of(llmops.load("experiment.yaml")).criteria != before.criteria
 
 
 def test_a_new_threshold_of_the_file_is_decided_on(folder: Path) -> None:

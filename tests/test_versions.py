@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_llmops.plan import CellPlan, Options, plan
-from pytest_llmops.records.experiment import Connection
+from pytest_llmops.records.experiment import Connection, NodeVariants
 from pytest_llmops.records.run import RunRequest, Variant
 from pytest_llmops.spec import load_experiment
-from pytest_llmops.versions import Versions, inputs_of_run
+from pytest_llmops.versions import Versions, flow_digest, inputs_of_run
 
 FILES = {
     "experiment.yaml": """
@@ -161,3 +161,64 @@ def test_a_version_that_can_not_be_told_is_empty(digest_with: Callable[..., str]
 def test_the_inputs_of_an_evaluation_that_are_outputs_of_the_run() -> None:
     mappings = {"a": "${run.outputs.x}", "b": "${run.inputs.x}", "c": "${data.x}", "d": "run.outputs.x", "e": 1}
     assert inputs_of_run(mappings) == ("a",)
+
+
+def flow_of(root: Path) -> str:
+    return flow_digest(load_experiment(root / "experiment.yaml", root=root).flow)
+
+
+def test_the_flow_is_the_same_on_every_machine(tmp_path: Path) -> None:
+    here = flow_of(write(tmp_path / "here", {}))
+    shutil.copytree(tmp_path / "here", tmp_path / "another" / "place")
+    assert flow_of(tmp_path / "another" / "place") == here
+    assert here[:16] == "f01909777251bd2a"
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("flows/greet/ask.jinja2", True),
+        ("flows/shared/tone.txt", True),
+        ("flows/greet/lib/new.txt", True),
+        ("flows/greet/.env", False),
+        ("flows/greet/.promptflow/flow.tools.json", False),
+        ("flows/greet/__pycache__/ask.pyc", False),
+        ("flows/greet/cassettes/greet.json", True),
+        ("flows/polite/judge.py", False),
+        ("names.jsonl", False),
+    ],
+)
+def test_which_files_a_flow_consists_of(tmp_path: Path, name: str, differs: bool) -> None:
+    flow = load_experiment(write(tmp_path, {}) / "experiment.yaml", root=tmp_path).flow
+    before = flow_digest(flow)
+    write(tmp_path, {name: "another\n"})
+    assert (flow_digest(flow) != before) is differs
+
+
+def test_what_sessions_write_beside_an_experiment_is_no_part_of_a_flow_in_the_same_folder(tmp_path: Path) -> None:
+    definition = FILES["flows/greet/flow.dag.yaml"].replace("additional_includes: [../shared/tone.txt]\n", "")
+    files = {
+        "experiment.yaml": EXPERIMENT.replace("flows/greet", "."),
+        "flow.dag.yaml": definition,
+        "ask.jinja2": "Greet {{name}}\n",
+    }
+    before = flow_of(write(tmp_path, files))
+    assert flow_of(write(tmp_path, {**files, "cassettes/x.json": "[]", "baselines/x.json": "{}"})) == before
+    assert flow_of(write(tmp_path, {**files, "ask.jinja2": "Bye {{name}}\n"})) != before
+
+
+def test_a_variant_that_differs_from_the_files_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    flow = load_experiment(write(tmp_path, {}) / "experiment.yaml", root=tmp_path).flow
+    flow = replace(flow, variants={"ask": NodeVariants(default="a", choices=("a", "b"))})
+    as_written = [Variant(), Variant(nodes={"ask": "a"})]
+    others = [Variant(nodes={"ask": "b"}), Variant(overrides={"ask.x": 1}), Variant(overrides={"ask.x": 2})]
+    assert {flow_digest(flow, variant) for variant in as_written} == {flow_digest(flow)}
+    assert len({flow_digest(flow), *(flow_digest(flow, variant) for variant in others)}) == 4
+
+
+def test_a_flow_that_can_not_be_read_has_no_digest(tmp_path: Path) -> None:
+    flow = load_experiment(write(tmp_path, {}) / "experiment.yaml", root=tmp_path).flow
+    (tmp_path / "flows/shared/tone.txt").unlink()
+    assert flow_digest(flow) == ""
+    shutil.rmtree(flow.folder)
+    assert flow_digest(flow) == ""

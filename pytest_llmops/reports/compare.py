@@ -85,7 +85,7 @@ def _head(cell: CellComparison) -> Iterator[str]:
 def _listed(labels: Sequence[str]) -> str:
     more = len(labels) - _SHOWN_LABELS
     shown = ", ".join(one_line(label, _LABEL) for label in labels[:_SHOWN_LABELS])
-    return f"{shown} and {more} more; --format json has all" if more > 0 else shown
+    return f"{shown} and {more} more; llmops compare --format json has all" if more > 0 else shown
 
 
 def _heads(cell: CellComparison) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ def _count(changes: Sequence[RowChange]) -> str:
 
 def _more(changes: Sequence[RowChange]) -> str:
     hidden = len(changes) - _SHOWN_ROWS
-    return f"and {hidden} more; --format json has all" if hidden > 0 else ""
+    return f"and {hidden} more; llmops compare --format json has all" if hidden > 0 else ""
 
 
 def _unmatched(comparison: ReportComparison) -> Iterator[str]:

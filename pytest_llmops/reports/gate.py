@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.records.estimates import Interval
 from pytest_llmops.records.gate import GateResult, Verdict
-from pytest_llmops.records.report import BUILD, COMMIT, Report
+from pytest_llmops.records.report import BUILD, COMMIT, Report, Subject
 from pytest_llmops.reports.ages import iso_time, reuse_of
 from pytest_llmops.reports.results import ordered
 from pytest_llmops.reports.text import one_line
@@ -28,7 +28,10 @@ _PLACE = re.compile(r"^([^:\n]+:\d+: [^:\n]+:) .*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One gate. ``reason`` is its headline; ``baseline`` to ``compared`` are None without a comparison."""
+    """One gate. ``reason`` is its headline; ``baseline`` to ``compared`` are None without a comparison.
+
+    ``closes`` says whether it closes the gate, ``bars`` whether its variant may not be deployed, required or not.
+    """
 
     experiment: str
     item: str
@@ -47,6 +50,7 @@ class Line:
     compared: int | None
     blocking: bool
     closes: bool
+    bars: bool
     reason: str
     recorded: str | None
 
@@ -74,6 +78,7 @@ class GateFile:
     counts: Mapping[str, int]
     settings: Mapping[str, str]
     recorded: Recorded | None
+    subjects: Mapping[str, Subject]
     gates: tuple[Line, ...]
 
     @property
@@ -109,6 +114,7 @@ def gate_file(report: Report) -> GateFile:
         counts=dict(sorted(report.decision.counts.items())),
         settings={name: report.settings[name] for name in LIMITS if name in report.settings},
         recorded=Recorded(oldest=iso_time(reuse.oldest), rows=reuse.rows, of=reuse.of) if reuse else None,
+        subjects=report.subjects,
         gates=tuple(map(_line, report.gates)),
     )
 
@@ -141,6 +147,7 @@ def _line(gate: GateResult) -> Line:
         compared=comparison.n if comparison else None,
         blocking=gate.blocking,
         closes=gate.closes_gate(),
+        bars=gate.bars_variant(),
         reason=headline(gate),
         recorded=iso_time(gate.recorded) or None,
     )

@@ -90,7 +90,7 @@ def _read(path: Path) -> str:
             raise _Unsound("it is no regular file")
         if found.st_size > _LARGEST:
             raise _Unsound(f"it is larger than {_LARGEST // 2**20} MB")
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise _Unsound("there is none: nothing was decided here") from None
     except OSError as error:
@@ -139,6 +139,8 @@ def _contradictions(file: GateFile) -> Iterator[str]:
     for line in file.gates:
         if not _closes_rightly(line):
             yield f"{line.item} is {line.verdict}, and closes is {str(line.closes).lower()}"
+        elif not _bars_rightly(line):
+            yield f"{line.item} is {line.verdict}, and bars is {str(line.bars).lower()}"
     if file.state == "closed":
         return
     if not file.gates:
@@ -153,6 +155,11 @@ def _closes_rightly(line: Line) -> bool:
     if line.verdict == "INCONCLUSIVE":
         return line.blocking or not line.closes
     return line.closes is (line.verdict == "ERROR" or (line.verdict == "FAIL" and line.blocking))
+
+
+def _bars_rightly(line: Line) -> bool:
+    """Tell whether a line may bar its variant: what closes the gate does, and nothing that passed."""
+    return line.bars if line.closes else line.verdict in ("FAIL", "INCONCLUSIVE") or not line.bars
 
 
 def _mismatches(file: GateFile, expected: Expected) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _steady(cell: CellNoise) -> str:
         return f"{same}, but answers were replayed: nothing is known of the model's noise now; use --llm live"
     if not cell.same_outputs:
         return "outputs differ between repeats, but no score does: nothing to propose"
-    if not cell.llm_calls:
+    if cell.llm_calls == 0:
         return "all repeats are equal and no LLM was called: the flow is deterministic as far as this shows"
     most = most_that_fits(cell.repeats)
     return (

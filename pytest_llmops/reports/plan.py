@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_llmops.records.run import RunResult
+from pytest_llmops.records.run import RunResult, total_calls
 from pytest_llmops.reports.ages import age
 from pytest_llmops.reports.text import one_line
 from pytest_llmops.stats.foresight import Foresight
@@ -147,9 +147,9 @@ def _totals(runs: Sequence[PlannedRun]) -> Iterator[str]:
     cost = "0" if all(run.costs_nothing for run in runs) else _UNKNOWN
     yield f"expected: LLM calls {cost}, tokens {cost}"
     if kept:
-        calls = sum(result.llm_calls for result in kept)
+        calls = total_calls(kept)
         tokens = sum(row.tokens.total for result in kept for row in result.rows)
-        took = f"{_amount(calls, 'LLM call')} and {_amount(tokens, 'token')}"
+        took = f"{'? LLM calls' if calls is None else _amount(calls, 'LLM call')} and {_amount(tokens, 'token')}"
         source = " from cassettes" if calls and not any(run.asks for run in runs) else ""
         yield f"reused: {_amount(len(kept), 'run')}, which took {took}{source}"
 

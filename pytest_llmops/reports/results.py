@@ -30,8 +30,8 @@ _DEEPEST = DEEPEST + 20
 def document(report: Report) -> dict[str, Any]:
     """Turn a report into JSON values, in an order of its own."""
     known: dict[str, Any] = to_json(ordered(report))
-    first = ("created", "versions", "settings", "experiments", "baselines", "shard", "decision", "gates", "cells")
-    return {"schema_version": SCHEMA_VERSION} | {name: known[name] for name in first}
+    first = ("created", "versions", "settings", "experiments", "subjects", "baselines", "shard")
+    return {"schema_version": SCHEMA_VERSION} | {name: known[name] for name in (*first, "decision", "gates", "cells")}
 
 
 def parse(document: object, source: str = FILE) -> Report:
@@ -90,6 +90,7 @@ def ordered(report: Report) -> Report:
         report,
         experiments=dict(sorted(report.experiments.items())),
         baselines=dict(sorted(report.baselines.items())),
+        subjects=dict(sorted(report.subjects.items())),
         settings=dict(sorted(report.settings.items())),
         versions=dict(sorted(report.versions.items())),
         decision=replace(report.decision, reasons=tuple(sorted(report.decision.reasons))),

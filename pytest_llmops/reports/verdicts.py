@@ -21,7 +21,10 @@ _SAME = 1e-12
 # Added to -0.0, it makes 0.0.
 _NO_MINUS = 0.0
 # Settings that limit what an open gate means.
-LIMITS = ("env", "llm", "max-rows", "variants", "repeat", "shard", "baseline", "thresholds", "regated")
+LIMITS = (
+    *("env", "llm", "backend", "endpoint", "deployment"),
+    *("max-rows", "variants", "repeat", "shard", "baseline", "thresholds", "regated"),
+)
 _DURATIONS = tuple(f"{RUN}.{metric}" for metric in RUN_DURATIONS)
 # What units make of the numbers in a rule: percentages, milliseconds, minutes.
 _SCALES = (1, 0.01, 0.001, 60)

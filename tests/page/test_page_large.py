@@ -14,7 +14,7 @@ from pytest_llmops.reports.page import render_page
 pytestmark = pytest.mark.slow
 
 TIMES = 5
-"""How often the page is opened. The fastest time counts: other tests run beside this one."""
+"""How often the page may be opened. The fastest time counts: other tests run beside this one."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("view", "selector"), [("", HEADING), (ROWS_VIEW, ENTRY)], ids=["first view", "rows"])
 def test_a_large_session_opens_in_two_seconds(browser: Browser, files: Path, view: str, selector: str) -> None:
     address = (files / "alone.html").as_uri() + view
-    assert min(seconds_until(browser, address, selector) for _ in range(TIMES)) < 2
+    assert any(seconds_until(browser, address, selector) < 2 for _ in range(TIMES))
 
 
 def test_every_row_of_a_large_session_is_in_its_table(page: Page, files: Path) -> None:

@@ -43,6 +43,13 @@ def test_a_sound_decision_is_open() -> None:
     assert (check.is_open, check.state, check.problems) == (True, "open", ())
 
 
+def test_a_mark_of_the_byte_order_changes_nothing() -> None:
+    write(PASSED)
+    path = FOLDER / "gate.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert check_gate(FOLDER, EXPECTED).is_open
+
+
 def test_verdicts_that_do_not_close_leave_it_open() -> None:
     gates = (run_gate(), unsure_gate(), metric_gate(name="f1", verdict="FAIL", blocking=False))
     write(replace(report(*gates), versions=PASSED.versions))
@@ -156,9 +163,12 @@ def test_a_value_of_another_type_closes_the_gate(key: str, value: Any) -> None:
 def test_keys_that_are_missing_are_named() -> None:
     write(PASSED).write_text('{"schema_version": 1, "state": "open", "counts": {}, "gates": []}', encoding="utf-8")
     (problem,) = problems()
-    missing = "created, commit, build, shard, reasons, settings, recorded"
+    missing = "created, commit, build, shard, reasons, settings, recorded, subjects"
     said = f"reports/gate.json: it is not a whole decision (without {missing}); run the evaluation again"
     assert problem == said
+
+
+_ONE_FAILS = {"FAIL": 1, "PASS": 1}
 
 
 def gate_lines(*changes: dict[str, Any]) -> list[dict[str, Any]]:
@@ -189,9 +199,14 @@ def gate_lines(*changes: dict[str, Any]) -> list[dict[str, Any]]:
             f"{ITEM} is INCONCLUSIVE, and closes is true",
         ),
         (
-            {"gates": gate_lines({"verdict": "FAIL", "closes": True}, {}), "counts": {"FAIL": 1, "PASS": 1}},
+            {"gates": gate_lines({"verdict": "FAIL", "closes": True, "bars": True}, {}), "counts": _ONE_FAILS},
             f"open, and {ITEM} closes it",
         ),
+        (
+            {"gates": gate_lines({"verdict": "FAIL", "closes": True}, {}), "counts": _ONE_FAILS},
+            f"{ITEM} is FAIL, and bars is false",
+        ),
+        ({"gates": gate_lines({"bars": True}, {})}, f"{ITEM} is PASS, and bars is true"),
     ],
 )
 def test_a_file_at_odds_with_itself_closes_the_gate(changes: dict[str, Any], said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from report_samples import (
@@ -21,6 +22,7 @@ from report_samples import (
 from pytest_llmops.records.decoding import from_json
 from pytest_llmops.records.encoding import dumps
 from pytest_llmops.records.estimates import SliceScore
+from pytest_llmops.records.report import Subject
 from pytest_llmops.reports.gate import GateFile, document, gate_file
 
 NOTHING_COMPARED = dict.fromkeys(
@@ -42,6 +44,7 @@ def test_the_whole_document() -> None:
         "counts": {"FAIL": 1, "PASS": 1},
         "settings": {"env": "dev", "llm": "replay"},
         "recorded": None,
+        "subjects": {},
         "gates": [
             {
                 "experiment": EXPERIMENT,
@@ -54,6 +57,7 @@ def test_the_whole_document() -> None:
                 **NOTHING_COMPARED,
                 "blocking": True,
                 "closes": True,
+                "bars": True,
                 "reason": f"FAIL {item}: 0.625, required >= 0.8 (n = 40)",
                 "recorded": None,
             },
@@ -68,11 +72,38 @@ def test_the_whole_document() -> None:
                 **NOTHING_COMPARED,
                 "blocking": True,
                 "closes": False,
+                "bars": False,
                 "reason": "PASS run[ner_extract-general-terse] (n = 2)",
                 "recorded": None,
             },
         ],
     }
+
+
+def test_what_was_evaluated() -> None:
+    subject = Subject(flow="ner_extract", digest="a" * 64, data="b" * 64, criteria="c" * 64)
+    made = document(replace(report(), subjects={EXPERIMENT: subject}))
+    assert made["subjects"] == {
+        EXPERIMENT: {"flow": "ner_extract", "digest": "a" * 64, "data": "b" * 64, "criteria": "c" * 64}
+    }
+    assert from_json(GateFile, made).subjects == {EXPERIMENT: subject}
+
+
+@pytest.mark.parametrize(
+    ("changes", "bars"),
+    [
+        ({"verdict": "PASS"}, False),
+        ({"verdict": "FAIL"}, True),
+        ({"verdict": "FAIL", "severity": "warn"}, False),
+        ({"verdict": "ERROR", "severity": "warn"}, True),
+        ({"verdict": "INCONCLUSIVE"}, False),
+        ({"verdict": "INCONCLUSIVE", "on_inconclusive": "fail"}, True),
+        ({"verdict": "INCONCLUSIVE", "on_inconclusive": "fail", "severity": "warn"}, False),
+    ],
+)
+def test_what_bars_a_variant_does_so_whether_it_is_required_or_not(changes: dict[str, Any], bars: bool) -> None:
+    (line,) = gate_file(report(metric_gate(blocking=False, **changes))).gates
+    assert line.bars is bars
 
 
 def test_no_text_of_model_dataset_or_exception() -> None:

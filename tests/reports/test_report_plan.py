@@ -16,7 +16,7 @@ def planned(cell: str = "ner-general-terse", name: str = "run", **changes: objec
     return PlannedRun(cell=cell, name=name, **{**fields, **changes})  # type: ignore[arg-type]
 
 
-def kept(hours: float, calls: int = 0) -> RunResult:
+def kept(hours: float, calls: int | None = 0) -> RunResult:
     rows = tuple(
         Row(line_number=number, inputs={}, output={}, tokens=Tokens(total=60), recorded=NOW - hours * 3600)
         for number in range(2)
@@ -66,6 +66,11 @@ def test_recorded_answers_cost_nothing() -> None:
         "expected: LLM calls 0, tokens 0",
         "reused: 1 run, which took 2 LLM calls and 120 tokens from cassettes",
     ]
+
+
+def test_calls_that_a_workspace_did_not_tell_are_not_counted_as_none() -> None:
+    runs = [planned(reused=kept(50, calls=calls), rows=2) for calls in (None, 3)]
+    assert plan_lines(runs, now=NOW)[-1] == "reused: 2 runs, which took ? LLM calls and 240 tokens"
 
 
 def test_all_reused() -> None:

@@ -74,7 +74,7 @@ RUN = st.builds(
     error=st.none() | TEXT,
     aggregation_error=st.none() | TEXT,
     duration=NUMBER,
-    llm_calls=COUNT,
+    llm_calls=st.none() | COUNT,
     misses=st.lists(st.builds(CassetteMiss, cassette=TEXT, request=TEXT, nearest=TEXT), max_size=2).map(tuple),
     recorded=st.none() | NUMBER,
 )
@@ -204,6 +204,7 @@ def test_keys_in_reading_order() -> None:
             "versions",
             "settings",
             "experiments",
+            "subjects",
             "baselines",
             "shard",
             "decision",

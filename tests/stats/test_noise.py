@@ -233,6 +233,13 @@ def test_equal_repeats_do_not_show_that_there_is_no_noise() -> None:
     )
 
 
+@pytest.mark.parametrize(("calls", "steady"), [(0, True), (None, False)])
+def test_a_flow_is_deterministic_only_where_it_is_known_that_it_asked_no_model(calls: int | None, steady: bool) -> None:
+    made = execution([1, 0])
+    runs = [replace(made, run=replace(made.run, llm_calls=calls))] * 3
+    assert ("no LLM was called" in lines(*runs)[-1]) is steady
+
+
 def test_without_a_key_rows_have_numbers() -> None:
     runs = [execution([1, 1, 1, 1, score]) for score in (1, 0, 1, 0, 1)]
     assert noise_of(cell(*runs, key=False), EXPERIMENT).quarantine == ("row 4",)

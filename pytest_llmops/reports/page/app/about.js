@@ -33,7 +33,7 @@ const Cells = () => html`<section class="panel"><h2>Cells</h2>
       <td class="number">${rowsText(cell)}</td>
       <td class="number">${cell.failed}</td>
       <td>${cell.llm}</td>
-      <td class="number">${cell.calls}</td>
+      <td class="number">${cell.calls ?? "–"}</td>
       <td class="number">${cell.executions}</td>
       <td class="number">${duration(cell.seconds)}</td>
       <td title=${cell.oldest && moment(cell.oldest)}>${cell.oldest ? ageOf(cell.oldest) || moment(cell.oldest) : "run now"}</td>

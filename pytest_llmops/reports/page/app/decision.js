@@ -34,7 +34,7 @@ const rowsLink = (experiment, gate) => linkTo({ cell: `${experiment.path}::${gat
 
 /** What the decision holds for. */
 function limits() {
-  const isAsked = everyCell().some(({ cell }) => cell.calls > 0);
+  const isAsked = everyCell().some(({ cell }) => cell.calls !== 0);
   const given = { ...report.settings, llm: isAsked && report.settings.llm, shard: report.shard };
   const said = Object.entries(LIMITS).filter(([name]) => given[name]).map(([name, say]) => say(given[name]));
   return report.reuse ? [...said, `reused: ${report.reuse.text}`] : said;

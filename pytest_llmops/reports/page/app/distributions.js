@@ -10,7 +10,7 @@ const SPREADS = {
 function caveats(cells) {
   const where = (found, of) => (found.length < of.length ? ` in ${found.length} of ${of.length} cells` : "");
   const said = (found, of, start, end) => found.length > 0 && `${start}${where(found, of)}: ${end}`;
-  const calling = cells.filter((cell) => cell.calls > 0);
+  const calling = cells.filter((cell) => cell.calls !== 0);
   return [
     said(calling.filter((cell) => cell.llm === "replay"), calling, "LLM answers are replayed", "latency is not that of the service."),
     said(cells.filter((cell) => cell.oldest), cells, "Rows are reused", "their latency is that of the session that ran them."),
@@ -48,7 +48,7 @@ function Spreads({ experiment, known }) {
         ${(all ? cells : cells.slice(0, MANY)).map((cell) => html`<tr>
           <th scope="row" class="variant"><a href=${cellLink(experiment, cell)}><${Name} text=${cell.variant} /></a></th>
           ${kinds.map((kind) => html`<${SpreadCell} spread=${cell[kind]} kind=${kind} domain=${domains.get(kind)} />`)}
-          <td class="number">${cell.tokens ? short(cell.tokens.sum) : "–"}</td><td class="number">${short(cell.calls)}</td></tr>`)}
+          <td class="number">${cell.tokens ? short(cell.tokens.sum) : "–"}</td><td class="number">${cell.calls === null ? "–" : short(cell.calls)}</td></tr>`)}
       </tbody>`)}
     </table><//>
     ${groupsOf(experiment).some(({ cells }) => cells.length > MANY) && html`<p class="tools">
