@@ -22,16 +22,14 @@ from promptflow._sdk._utilities.signature_utils import update_signatures
 from promptflow._utils.flow_utils import dump_flow_dag_according_to_content
 from ruamel.yaml.error import MarkedYAMLError
 
+from pytest_llmops.definitions import apply_variant
 from pytest_llmops.engines.environment import PLACEHOLDER_KEY, PLACEHOLDER_URL
 from pytest_llmops.engines.promptflow.connections import ENDPOINT_NAMES
-from pytest_llmops.engines.text import did_you_mean, headline
+from pytest_llmops.engines.text import headline
 from pytest_llmops.errors import RunError
 from pytest_llmops.records.experiment import Flow
-from pytest_llmops.records.run import RunRequest, Variant
+from pytest_llmops.records.run import RunRequest
 
-# An LLM node takes these, whether or not its YAML mentions them: the first beside its inputs, the others among them.
-_LLM_KEYS = ("connection", "provider", "api")
-_LLM_INPUTS = ("deployment_name", "model")
 _ENVIRONMENT_REFERENCE = re.compile(r"^\$\{env:(.*)\}$")
 
 
@@ -91,8 +89,8 @@ def resolve_flow(definition: dict[str, Any], request: RunRequest, scratch: Path,
     if flow.kind != "prompty" and definition.pop("additional_includes", None):
         folder = _merge_includes(file, scratch, until_end)
     if flow.kind == "dag":
-        _choose_variants(definition, variant)
-        _override_inputs(definition, variant.overrides)
+        apply_variant(definition, variant)
+        overwrite_variant(definition, None, None)  # each node that has variants is replaced by its default
     elif flow.kind == "flex":
         # promptflow converts inputs to the types of the entry's signature, which it looks for in the file.
         update_signatures(code=folder, data=definition)
@@ -113,39 +111,3 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
-
-
-def _choose_variants(definition: dict[str, Any], variant: Variant) -> None:
-    """Replace each node that has variants by the chosen one, or its default.
-
-    promptflow chooses for one node at a time, so the choices are made the defaults first.
-    """
-    choices = definition.get("node_variants") or {}
-    nodes = {node["name"]: node for node in definition["nodes"]}
-    for name, choice in variant.nodes.items():
-        if name not in nodes:
-            raise RunError(f"the flow has no node '{name}'{did_you_mean(name, nodes)}")
-        if name not in choices or not nodes[name].get("use_variants"):
-            raise RunError(f"node '{name}' has no variants")
-        if choice not in choices[name]["variants"]:
-            known = ", ".join(choices[name]["variants"])
-            raise RunError(f"node '{name}' has no variant '{choice}'; it has {known}")
-        choices[name]["default_variant_id"] = choice
-    overwrite_variant(definition, None, None)
-
-
-def _override_inputs(definition: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    nodes = {node["name"]: node for node in definition["nodes"]}
-    for target, value in overrides.items():
-        name, _, key = target.partition(".")
-        if name not in nodes:
-            raise RunError(f"override '{target}': the flow has no node '{name}'{did_you_mean(name, nodes)}")
-        node = nodes[name]
-        is_llm = node.get("type") == "llm"
-        inputs = node.setdefault("inputs", {})
-        if is_llm and key in _LLM_KEYS:
-            node[key] = value
-        elif key in inputs or (is_llm and key in _LLM_INPUTS):
-            inputs[key] = value
-        else:
-            raise RunError(f"override '{target}': node '{name}' has no input '{key}'{did_you_mean(key, inputs)}")
