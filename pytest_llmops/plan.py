@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pytest_llmops.cloudruns import in_workspace, unfit
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import all_variants, cells
+from pytest_llmops.records.cloud import Address, Backend, Compute
 from pytest_llmops.records.experiment import RUN, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import Cell, Demand, cell_key
 from pytest_llmops.records.labels import as_label
@@ -21,7 +23,9 @@ class Options:
 
     ``concurrency`` is lines at once in one run, and LLM calls at once in all of them where ``llm_limit`` is the address
     of their limit. ``recording`` names the session to the cassettes, so that all its processes share what they record.
-    ``repeat`` is how often each row is run, in place of what the experiment says.
+    ``repeat`` is how often each row is run, in place of what the experiment says. ``backend`` is where flows are run;
+    ``address`` is where the flow is served that the backend ``endpoint`` asks, ``compute`` what the backend ``azureml``
+    runs flows on, but for the runtime, which an experiment may name.
     """
 
     llm: LLMMode = "replay"
@@ -32,6 +36,9 @@ class Options:
     recording: str = ""
     llm_retries: int = 5
     llm_limit: str = field(default="", repr=False)
+    backend: Backend = "local"
+    address: Address | None = None
+    compute: Compute = field(default_factory=Compute)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +51,7 @@ class EvaluationPlan:
 
     def after(self, run: RunResult) -> RunRequest:
         """Return the request with the outputs of the run."""
-        return replace(self.request, run_outputs=run.outputs)
+        return replace(self.request, run_outputs=run.outputs, parent=run.name if self.request.compute else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +109,7 @@ class CellPlan:
     @property
     def demands(self) -> tuple[Demand, ...]:
         """What is asked of the cell, an item each: the run, every threshold, every evaluator without one."""
-        gated = {threshold.evaluator for threshold in self.thresholds}
-        return (
-            Demand(name=RUN),
-            *(Demand(name=threshold.name, threshold=threshold) for threshold in self.thresholds),
-            *(Demand(name=plan.evaluator) for plan in self.evaluations if plan.evaluator not in gated),
-        )
+        return _demands(self.thresholds, (plan.evaluator for plan in self.evaluations))
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -120,15 +122,36 @@ def plan(experiment: Experiment, *, path: str, options: Options) -> tuple[CellPl
 
     Raises:
         ConfigurationError: for a remote dataset, which a local run can't read, rules that leave no variant, a baseline
-            that is no variant, or another number of repeats than the file's way to reduce them is for.
+            that is no variant, another number of repeats than the file's way to reduce them is for, or what the
+            backend can't execute.
     """
     _check_baseline(experiment, path)
     experiment = replace(experiment, gate=_policy(experiment.gate, path, options.repeat))
     datasets = {dataset.name: dataset for dataset in experiment.datasets}
     return tuple(
         _plan_cell(experiment, cell, datasets[cell.dataset], options)
-        for cell in cells(experiment, path=path, selection=options.variants)
+        for cell in cells(experiment, path=path, selection=_selection(options))
     )
+
+
+def demands_on(experiment: Experiment, dataset: str) -> tuple[Demand, ...]:
+    """List what is asked of every cell of a dataset, as ``CellPlan.demands`` does, without planning how it is run."""
+    evaluators = [e.name for e in experiment.evaluators for gold in e.datasets if gold.run_dataset == dataset]
+    return _demands(_applicable(experiment.thresholds, {*evaluators, RUN}, dataset), evaluators)
+
+
+def _demands(thresholds: Sequence[Threshold], evaluators: Iterable[str]) -> tuple[Demand, ...]:
+    gated = {threshold.evaluator for threshold in thresholds}
+    return (
+        Demand(name=RUN),
+        *(Demand(name=threshold.name, threshold=threshold) for threshold in thresholds),
+        *(Demand(name=evaluator) for evaluator in evaluators if evaluator not in gated),
+    )
+
+
+def _selection(options: Options) -> str | None:
+    """Say which variants are run: of what is served, the files describe the default one."""
+    return options.variants if options.address is None else "defaults"
 
 
 def _check_baseline(experiment: Experiment, path: str) -> None:
@@ -163,6 +186,7 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
         llm=_llm(experiment, experiment.flow.name, options),
         concurrency=options.concurrency,
         max_rows=options.max_rows,
+        asset=dataset.remote or "",
     )
     bound = [(e, gold) for e in experiment.evaluators for gold in e.datasets if gold.run_dataset == dataset.name]
     evaluations = tuple(
@@ -173,6 +197,7 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
                 request,
                 flow=evaluator.flow,
                 data=_local(cell, gold),
+                asset=gold.remote or "",
                 column_mapping=gold.mappings,
                 variant=Variant(init=evaluator.init),
                 run_inputs=source,
@@ -186,12 +211,12 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
     columns = _columns((dataset, *golds), options.max_rows)
     key_column = next((gold.key for gold in golds if gold.key), None)
     partial = options.max_rows is not None and (dataset.rows is None or dataset.rows > options.max_rows)
-    execution = ExecutionPlan(request=request, evaluations=evaluations)
+    execution = _placed(ExecutionPlan(request=request, evaluations=evaluations), cell, experiment, options)
     return CellPlan(
         experiment=experiment,
         cell=cell,
-        request=request,
-        evaluations=evaluations,
+        request=execution.request,
+        evaluations=execution.evaluations,
         thresholds=_applicable(experiment.thresholds, evaluators | {RUN}, dataset.name),
         expected_rows=_expected(dataset.rows, options.max_rows),
         repeats=tuple(execution.again(number) for number in range(1, experiment.gate.repeat)),
@@ -199,6 +224,27 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
         key_column=key_column,
         partial=partial,
     )
+
+
+def _placed(execution: ExecutionPlan, cell: Cell, experiment: Experiment, options: Options) -> ExecutionPlan:
+    """Have what is the backend's to execute executed there."""
+    if options.backend != "azureml":
+        return replace(execution, request=_served(execution.request, options))
+    compute = replace(options.compute, runtime=experiment.runtime or options.compute.runtime)
+    evaluations = tuple(replace(item, request=in_workspace(item.request, compute)) for item in execution.evaluations)
+    request = in_workspace(execution.request, compute)
+    for run in (request, *(item.request for item in evaluations if item.request.compute)):
+        if reason := unfit(run):
+            what, _, todo = reason.rpartition("; ")
+            raise ConfigurationError.one(cell.experiment, 0, "", what, todo)
+    return ExecutionPlan(request=request, evaluations=evaluations)
+
+
+def _served(request: RunRequest, options: Options) -> RunRequest:
+    """Have what serves the flow asked, if that is the backend. Its LLM calls are its own: none is recorded here."""
+    if options.address is None:
+        return request
+    return replace(request, address=options.address, llm=LLM(retries=options.llm_retries))
 
 
 def _columns(datasets: Sequence[Dataset], max_rows: int | None) -> dict[str, tuple[str, ...]]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
-from pytest_llmops.engines.base import Engine, Progress
+from pytest_llmops.engines.base import Engine, Progress, Remote
 from pytest_llmops.errors import RunError
 from pytest_llmops.ledger import BlankJournal, Ledger
-from pytest_llmops.plan import CellPlan, EvaluationPlan
+from pytest_llmops.plan import CellPlan, EvaluationPlan, ExecutionPlan
 from pytest_llmops.records.gate import CellResult, Evaluation, Repeat
 from pytest_llmops.records.run import RunRequest, RunResult
 from pytest_llmops.store import Store
@@ -67,6 +67,10 @@ class Session:
         """Rows done and rows to do of every started cell, by key; a row that is repeated counts each time."""
         return {key: _added(parts.copy().values()) for key, parts in self._progress.items()}
 
+    def under_way(self) -> str:
+        """Say what is waited for where runs are executed elsewhere; empty where they are not."""
+        return self._engine.under_way() if isinstance(self._engine, Remote) else ""
+
     def release(self) -> None:
         """Let the threads go. What is queued never starts."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -101,7 +105,7 @@ class Session:
         run = self._run(execution.request, lambda *rows: self._progress[plan.key].update({part.number: rows}))
         run = replace(run, reads=versions.reads(execution.request, run.reads))
         expected = plan.expected_rows if plan.expected_rows is not None else len(run.rows)
-        evaluations = {item.evaluator: self._evaluate(item, run, expected, versions) for item in execution.evaluations}
+        evaluations = self._evaluations(execution, run, expected, versions)
         if self._closed:
             # What was ended in the middle is not the cell's result: whoever wants it executes it again.
             raise RunError("the session was closed before the cell was finished")
@@ -141,6 +145,20 @@ class Session:
         # Without a journal, the engine would not tell what was read.
         with self._ledger.journal(request) if self._ledger else BlankJournal() as journal:
             return journal.finished() or self._engine.run(request, journal=journal, progress=progress)
+
+    def _evaluations(
+        self, execution: ExecutionPlan, run: RunResult, expected_rows: int, versions: Versions
+    ) -> dict[str, Evaluation]:
+        """Evaluate a run: at once where that is done elsewhere, and one by one where this machine is what limits it."""
+
+        def evaluate(plan: EvaluationPlan) -> Evaluation:
+            return self._evaluate(plan, run, expected_rows, versions)
+
+        plans = execution.evaluations
+        if not isinstance(self._engine, Remote) or len(plans) < 2:
+            return {plan.evaluator: evaluate(plan) for plan in plans}
+        with ThreadPoolExecutor(len(plans), thread_name_prefix="llmops-evaluation") as pool:
+            return {found.evaluator: found for found in pool.map(evaluate, plans)}
 
     def _evaluate(self, plan: EvaluationPlan, run: RunResult, expected_rows: int, versions: Versions) -> Evaluation:
         version = versions.of(plan.request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pytest_llmops.records.run import Line, Outcome, Reads, RunRequest, RunResult
 
@@ -26,6 +26,14 @@ class Journal(Protocol):
 
     def conclude(self, result: RunResult, reads: Reads) -> Reads:
         """Keep the run as a whole, if it can be reused. Returns all that was read for its outcomes, by whomever."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """An engine whose runs are executed elsewhere, where there may be much to wait for before any row is done."""
+
+    def under_way(self) -> str:
+        """Say in a few words what is waited for; empty where nothing is."""
 
 
 class Engine(Protocol):

@@ -1,4 +1,4 @@
-"""Picks the executor of a flow, and imports no other."""
+"""Picks the executor of a run, and imports no other."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from pathlib import Path
 from pytest_llmops.engines.executor import Executor
 from pytest_llmops.engines.reads import Tracker
 from pytest_llmops.errors import RunError
-from pytest_llmops.records.experiment import Flow
+from pytest_llmops.records.run import RunRequest
 
 
-def executor_of(flow: Flow, scratch: Path, tracker: Tracker) -> Executor:
-    """Make the executor of a flow. ``scratch`` is an empty folder that lasts as long as the run.
+def executor_of(request: RunRequest, scratch: Path, tracker: Tracker) -> Executor:
+    """Make the executor of a run. ``scratch`` is an empty folder that lasts as long as the run.
 
     Raises:
         RunError: when the flow needs promptflow, and that is not installed.
     """
+    if request.address is not None:
+        from pytest_llmops.engines.endpoint.executor import EndpointExecutor
+
+        return EndpointExecutor(request.address)
+    flow = request.flow
     if flow.kind == "callable":
         from pytest_llmops.engines.function.executor import FunctionExecutor
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pytest_llmops.engines import orders
 from pytest_llmops.engines.base import Journal, Progress
 from pytest_llmops.engines.driving import Drive
+from pytest_llmops.engines.redaction import redacted
 from pytest_llmops.engines.text import one_line
 from pytest_llmops.engines.workers import Launcher
 from pytest_llmops.records.run import RunRequest, RunResult
-from pytest_llmops.secrets import named_secrets, redact
 
 
 class LocalEngine:
@@ -34,7 +34,8 @@ class LocalEngine:
     ) -> RunResult:
         """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
         drive = Drive(request, journal, progress)
-        result = _redacted(self._run(request, drive, track=journal is not None), request)
+        track = journal is not None and request.address is None  # what is served reads nothing here
+        result = redacted(self._run(request, drive, track=track), request)
         if journal is None:
             return result
         return replace(result, reads=journal.conclude(result, drive.tally.reads).files)
@@ -44,7 +45,7 @@ class LocalEngine:
             order = orders.encode(orders.from_here(request, track=track))
         except Exception as problem:
             return drive.tally.failed(f"the rows can't be handed to another process: {one_line(problem)}")
-        warm = request.flow.kind != "callable"
+        warm = request.flow.kind != "callable" and request.address is None
         try:
             return drive.through(lambda: self._launcher.launch(warm=warm), order, lambda: self._closed)
         except OSError as problem:
@@ -64,21 +65,3 @@ def _launcher(fork: bool) -> Launcher:
     from pytest_llmops.engines.spawning import Spawner
 
     return Spawner()
-
-
-def _redacted(result: RunResult, request: RunRequest) -> RunResult:
-    """Remove the secrets of the run's connections, init values and environment from every message."""
-    secrets = [secret for connection in request.connections for secret in connection.secrets.values()]
-    secrets += [*named_secrets(request.variant.init), *named_secrets(request.environment_variables)]
-    if not secrets:
-        return result
-
-    def clean(text: str | None) -> str | None:
-        return None if text is None else redact(text, secrets)
-
-    return replace(
-        result,
-        rows=tuple(replace(row, error=clean(row.error)) if row.error else row for row in result.rows),
-        error=clean(result.error),
-        aggregation_error=clean(result.aggregation_error),
-    )

@@ -39,10 +39,10 @@ class TokenCount:
                 self.usage[model] = sum_of([self.usage.get(model, Tokens()), tokens])
 
     def put_into(self, row: Row) -> Row:
-        """Return the row with what was counted."""
+        """Return the row with what was counted, beside the answers that it knows to be uncounted."""
         with self._lock:
             usage, uncounted = self.usage.copy(), self.uncounted
-        return replace(row, tokens=sum_of(usage.values()), usage=usage, uncounted=uncounted)
+        return replace(row, tokens=sum_of(usage.values()), usage=usage, uncounted=row.uncounted + uncounted)
 
 
 def sum_of(tokens: Iterable[Tokens]) -> Tokens:

@@ -154,7 +154,7 @@ class _Run:
         self._tracker = tracker
         self._receipts = receipts
         self._lock = threading.Lock()
-        self._executor = executor_of(request.flow, scratch, tracker)
+        self._executor = executor_of(request, scratch, tracker)
         self._lines = dict(self._executor.prepare(request))
         for number, inputs in self._lines.items():
             if is_too_deep(inputs):

@@ -6,7 +6,7 @@ from pytest_llmops.ledger.base import BlankJournal, RunJournal
 from pytest_llmops.ledger.context import definition_of, holds_secret
 from pytest_llmops.ledger.files import UNREADABLE, FileDigests, Stamp, digest_of, is_ignored, stamp
 from pytest_llmops.ledger.ledger import Explanation, Ledger
-from pytest_llmops.ledger.project import project_of, short_digest
+from pytest_llmops.ledger.project import Project, project_of, short_digest
 from pytest_llmops.ledger.reads import digest_of_variable
 from pytest_llmops.ledger.upkeep import Info
 
@@ -17,6 +17,7 @@ __all__ = [
     "FileDigests",
     "Info",
     "Ledger",
+    "Project",
     "RunJournal",
     "Stamp",
     "definition_of",

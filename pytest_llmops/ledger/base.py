@@ -32,7 +32,8 @@ class RunJournal(Protocol):
     def keep(self, outcomes: Sequence[Outcome], reads: Reads) -> None:
         """Keep outcomes of lines that were taken. ``reads`` is what the flow has read by now.
 
-        Failed lines are not kept: the next one who wants them executes them again.
+        One that is reused itself, from where it was made, is as old as it says. Failed lines are not kept: the next one
+        who wants them executes them again.
         """
 
     def conclude(self, result: RunResult, reads: Reads) -> Reads:

@@ -7,7 +7,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, s
         "variables": {name: variable(name, value) for name, value in request.environment_variables.items()},
         "connections": {connection.name: _connection(connection) for connection in request.connections},
         "llm": _llm(request.llm, files),
+        **({"compute": asdict(request.compute)} if request.compute else {}),
         "environment": {
             "pytest-llmops": __version__,
             "python": platform.python_version(),

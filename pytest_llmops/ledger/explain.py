@@ -77,6 +77,10 @@ def _said(path: _Path, before: object, after: object) -> str:
             said = f"connection {name} changed"
         case ("llm", "cassette"):
             said = f"cassette {how}"
+        case ("compute",):
+            said = "run elsewhere"
+        case ("compute", name):
+            said = f"{name.replace('_', ' ')}: {values}"
         case ("environment", "packages", package):
             said = f"package {package} {values}"
         case _:
@@ -91,7 +95,7 @@ def _how(before: object, after: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return "none" if value in (_ABSENT, None) else str(value)
+    return "none" if value in (_ABSENT, None, "") else str(value)
 
 
 def _rows_said(rows: Sequence[str] | None, kept: Sequence[str] | None) -> str:

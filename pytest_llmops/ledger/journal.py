@@ -18,7 +18,7 @@ from pytest_llmops.ledger.exact import exact
 from pytest_llmops.ledger.files import changed_names
 from pytest_llmops.ledger.outcomes import Finder, Kept
 from pytest_llmops.ledger.reads import NOTHING, Present, add_link, merged, read_chain
-from pytest_llmops.records.run import Line, Outcome, Reads, RunResult
+from pytest_llmops.records.run import Line, Outcome, Reads, Row, RunResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -190,17 +190,21 @@ class SharedJournal:
                 if key is None:
                     continue
                 if content is not None:
-                    self._add(connection, number, key, content, by_itself=by_itself)
+                    self._add(connection, outcome.row, key, content, by_itself=by_itself)
                 if content is None or not by_itself:
                     free.append(key)
             # Who finds an outcome asks for no claim, so the claims of what is kept are given up at the end, at once.
             claims.release(connection, free, self._access.owner, self._number)
 
-    def _add(self, connection: sqlite3.Connection, number: int, key: str, content: str, *, by_itself: bool) -> None:
-        self._ids[number] = outcomes.add(
-            connection, key=key, reads=self._chain, by_itself=by_itself, content=content, now=time.time()
+    def _add(self, connection: sqlite3.Connection, row: Row, key: str, content: str, *, by_itself: bool) -> None:
+        now = time.time()
+        # A workspace may have had it for long, and it is as old as it is wherever it is kept.
+        recorded = now if row.recorded is None else row.recorded
+        self._oldest = min(self._oldest, recorded)
+        self._ids[row.line_number] = outcomes.add(
+            connection, key=key, reads=self._chain, by_itself=by_itself, content=content, recorded=recorded, now=now
         )
-        self._kept.append(self._ids[number])
+        self._kept.append(self._ids[row.line_number])
 
     def _conclude(self, database: Database, result: RunResult) -> None:
         if result.misses:
@@ -212,6 +216,7 @@ class SharedJournal:
             return
         feed = exact({**self._feed, "rows": row_digests(self._context.request.data)})
         content = runs.encode(result, self._ids)
+        now = time.time()
         with database.writing() as connection:
             self._describe(connection)
             runs.add(
@@ -221,10 +226,11 @@ class SharedJournal:
                 reads=add_link(connection, NOTHING, self._reads),
                 feed=feed,
                 content=content,
+                recorded=now if result.recorded is None else result.recorded,
                 oldest=self._oldest,
-                now=time.time(),
+                now=now,
             )
-            outcomes.mark_used(connection, list(self._ids.values()), time.time())
+            outcomes.mark_used(connection, list(self._ids.values()), now)
 
     def _describe(self, connection: sqlite3.Connection) -> None:
         if not self._described:

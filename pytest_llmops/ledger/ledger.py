@@ -78,8 +78,12 @@ class Ledger:
         return self._access.troubles
 
     def journal(self, request: RunRequest) -> RunJournal:
-        """Return the journal of a run. One that records LLM answers must be complete, so nothing of it is reused."""
-        if request.llm.mode in ("record", "auto"):
+        """Return the journal of a run.
+
+        One that records LLM answers must be complete, so nothing of it is reused. What is served may change at any
+        time, unseen, so its answers are neither reused nor kept.
+        """
+        if request.llm.mode in ("record", "auto") or request.address is not None:
             return BlankJournal()
         try:
             context, feed = self._identify(request)
@@ -95,6 +99,8 @@ class Ledger:
         """Tell whether a run would be reused, and if not, what is different. Changes nothing, waits for nobody."""
         if request.llm.mode in ("record", "auto"):
             return Explanation(reasons=(f"--llmops-llm {request.llm.mode} makes the run anew",))
+        if request.address is not None:
+            return Explanation(reasons=("what is served is asked anew each time",))
         if not self._access.file.exists():
             return Explanation(reasons=context_reasons({}, ()))
         try:

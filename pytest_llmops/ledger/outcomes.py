@@ -70,7 +70,16 @@ def _tokens(counts: Sequence[int]) -> Tokens:
     return Tokens(prompt=prompt, completion=completion, total=total)
 
 
-def add(connection: sqlite3.Connection, *, key: str, reads: str, by_itself: bool, content: str, now: float) -> int:
+def add(
+    connection: sqlite3.Connection,
+    *,
+    key: str,
+    reads: str,
+    by_itself: bool,
+    content: str,
+    recorded: float,
+    now: float,
+) -> int:
     """Keep an outcome, in place of an earlier one, and return its id, which no other ever had.
 
     ``by_itself`` says that it can be used for another run, not only as a part of its own.
@@ -78,7 +87,7 @@ def add(connection: sqlite3.Connection, *, key: str, reads: str, by_itself: bool
     cursor = connection.execute(
         "INSERT OR REPLACE INTO outcomes (key, reads, by_itself, recorded, used, content, checksum)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (key, reads, by_itself, now, now, content, digest(key, reads, content)),
+        (key, reads, by_itself, recorded, now, content, digest(key, reads, content)),
     )
     return int(cursor.lastrowid or 0)
 

@@ -40,6 +40,7 @@ def encode(result: RunResult, ids: Mapping[int, int]) -> str:
         "metrics": result.metrics,
         "duration": result.duration,
         "llm_calls": result.llm_calls,
+        "name": result.name,
     }
     return json.dumps(content)
 
@@ -52,6 +53,7 @@ def add(
     reads: str,
     feed: str,
     content: str,
+    recorded: float,
     oldest: float,
     now: float,
 ) -> None:
@@ -59,7 +61,7 @@ def add(
     connection.execute(
         "INSERT OR REPLACE INTO runs (key, context, reads, recorded, oldest, used, feed, content, checksum)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (key, context, reads, now, oldest, now, feed, content, digest(key, reads, feed, content)),
+        (key, context, reads, recorded, oldest, now, feed, content, digest(key, reads, feed, content)),
     )
 
 
@@ -100,6 +102,7 @@ def _result(connection: sqlite3.Connection, run: KeptRun, finder: Finder) -> Run
         llm_calls=run.content["llm_calls"],
         recorded=run.recorded if run.recorded < finder.begun else None,
         reads=reads.files,
+        name=run.content.get("name", ""),  # absent in old entries
     )
 
 

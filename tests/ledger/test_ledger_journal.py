@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_case import Engine, lines_of, upper, write_request
 
-from pytest_llmops.ledger import Info, Ledger, digest_of
+from pytest_llmops.ledger import Info, Ledger, digest_of, runs
 from pytest_llmops.ledger.data import LineKeys
 from pytest_llmops.ledger.exact import exact
 from pytest_llmops.ledger.outcomes import Kept, decode
@@ -72,6 +72,49 @@ def test_an_outcome_from_before_models_were_noted_has_tokens_of_no_model() -> No
     row = decode(Kept(id=1, key="k", reads="", recorded=1.0, content=json.dumps(content)), 4, begun=2.0).row
     tokens = Tokens(prompt=2, completion=1, total=3)
     assert row == Row(line_number=4, inputs={}, output={"x": 1}, duration=0.5, tokens=tokens, recorded=1.0)
+
+
+def test_a_run_of_a_service_keeps_its_name_and_that_its_calls_are_not_known(
+    open_ledger: Ledgers, request_of: Requests
+) -> None:
+    Engine(open_ledger()).run(request_of(), name="llmops-shout-1", llm_calls=None)
+    again = Engine(open_ledger()).run(request_of())
+    assert (again.name, again.llm_calls, len(again.reused)) == ("llmops-shout-1", None, 3)
+
+
+def test_a_run_from_before_names_were_kept_has_none(
+    open_ledger: Ledgers, request_of: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(result: RunResult, ids: Mapping[int, int]) -> str:
+        content = json.loads(encode_now(result, ids))
+        del content["name"]
+        return json.dumps(content)
+
+    encode_now = runs.encode
+    with monkeypatch.context() as before:
+        before.setattr(runs, "encode", encode)
+        Engine(open_ledger()).run(request_of())
+    again = Engine(open_ledger()).run(request_of())
+    assert (again.name, len(again.reused)) == ("", 3)
+
+
+def test_what_was_made_long_before_it_is_kept_is_as_old_as_it_says(open_ledger: Ledgers, request_of: Requests) -> None:
+    made = time.time() - 30 * DAY
+    row = Row(line_number=0, inputs={"word": "a"}, output={"loud": "A"}, recorded=made)
+    request = request_of(data=words("a"))
+    with open_ledger().journal(request) as journal:
+        assert journal.finished() is None
+        journal.take([(0, row.inputs)])
+        journal.keep([Outcome(row=row)], Reads())
+        journal.conclude(RunResult(status="Completed", rows=(row,), recorded=made), Reads())
+    known = open_ledger().explain(request).result
+    assert known is not None
+    assert (known.recorded, known.oldest, known.rows[0].recorded) == (made, made, made)
+    assert open_ledger(max_age=31 * DAY).explain(request).reused
+    assert open_ledger(max_age=DAY).explain(request).reasons == ("older than --llmops-max-age 1d",)
+    # It was used just now, however old it is.
+    assert open_ledger().prune(unused_for=DAY) == 0
+    assert executed(open_ledger(max_age=DAY), request) == ["a"]
 
 
 def test_new_rows_are_all_that_runs(open_ledger: Ledgers, request_of: Requests) -> None:

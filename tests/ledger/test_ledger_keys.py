@@ -17,6 +17,7 @@ from ledger_case import Engine, write_request
 import pytest_llmops.ledger.context as context_module
 from pytest_llmops.ledger import Ledger
 from pytest_llmops.ledger.packages import installed_packages
+from pytest_llmops.records.cloud import Compute
 from pytest_llmops.records.experiment import Connection, Flow
 from pytest_llmops.records.run import LLM, Reads, RunRequest, Variant
 
@@ -91,6 +92,8 @@ OVERRIDES = {"answer.temperature": 0, "answer.max_tokens": "64"}
 VARIABLES = {"STYLE": "plain", "SERVICE_API_KEY": "s-1", "MAX_TOKENS": "64", "SORT_KEY": "a", "URL": "${llm.base_url}"}
 LLM_REPLAY = {"mode": "replay", "recording": "session 1"}
 
+COMPUTE = Compute(workspace="/ws-a")
+
 MISSES: dict[str, tuple[Change, str]] = {
     "flow file": (written("flows/shout/prompt.jinja2", "Whisper {{word}}"), "flow file prompt.jinja2 changed"),
     "file of the same size": (
@@ -154,6 +157,13 @@ MISSES: dict[str, tuple[Change, str]] = {
     "parent's inputs": (asked(run_inputs=[{"word": "b"}]), "inputs of the evaluated run changed"),
     "fewer rows": (asked(max_rows=2), "--llmops-max-rows changed"),
     "repeat": (asked(repeat=1), "another repeat"),
+    "another compute than this machine": (asked(compute=COMPUTE), "run elsewhere"),
+}
+ELSEWHERE: dict[str, tuple[Compute | None, str]] = {
+    "workspace": (replace(COMPUTE, workspace="/ws-b"), "workspace: /ws-a -> /ws-b"),
+    "runtime": (replace(COMPUTE, runtime="mine"), "runtime: automatic -> mine"),
+    "size": (replace(COMPUTE, instance_type="Standard_NC24"), "instance type: none -> Standard_NC24"),
+    "this machine": (None, "run elsewhere"),
 }
 
 
@@ -205,6 +215,17 @@ def test_an_ingredient_that_changes_makes_a_miss(name: str, open_ledger: Ledgers
     explanation = open_ledger().explain(changed)
     assert not explanation.reused
     assert reason in explanation.reasons
+    assert open_ledger().journal(changed).finished() is None
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_a_run_in_the_cloud_ran_on_is_an_ingredient(name: str, open_ledger: Ledgers, tmp_path: Path) -> None:
+    compute, reason = ELSEWHERE[name]
+    request = replace(full_request(tmp_path / "repo"), compute=COMPUTE)
+    Engine(open_ledger()).run(request)
+    assert open_ledger().explain(request).reused
+    changed = replace(request, compute=compute)
+    assert open_ledger().explain(changed).reasons == (reason,)
     assert open_ledger().journal(changed).finished() is None
 
 

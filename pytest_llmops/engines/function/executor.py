@@ -10,14 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from pytest_llmops.engines.environment import resolve_variables
 from pytest_llmops.engines.exact import exact_json
 from pytest_llmops.engines.executor import Aggregation
-from pytest_llmops.engines.function.mapping import Rows, map_columns
-from pytest_llmops.engines.function.rows import read_rows
+from pytest_llmops.engines.function.mapping import map_columns
+from pytest_llmops.engines.function.rows import sources_of
 from pytest_llmops.engines.function.values import WrongValue, as_output, converter, finish
 from pytest_llmops.engines.text import one_line
 from pytest_llmops.errors import RunError
@@ -57,7 +56,7 @@ class FunctionExecutor:
         self._converters = {p.name: converter(p) for p in named}
         # Lines are known by what they hold, and don't depend on the others in their file.
         with self._unnoticed():
-            sources = _sources(request)
+            sources = sources_of(request)
         lines = map_columns(sources, request.column_mapping, required=required)[: request.max_rows]
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             return [(number, inputs) for number, inputs in lines]
@@ -126,17 +125,6 @@ class FunctionExecutor:
         if not callable(instance):
             raise RunError(f"the class '{self._name}' has no __call__ method")
         return instance
-
-
-def _sources(request: RunRequest) -> dict[str, Rows]:
-    given = {"data": request.data, "run.outputs": request.run_outputs, "run.inputs": request.run_inputs}
-    sources = {name: source for name, source in given.items() if source is not None}
-    if not sources:
-        raise RunError("the run has no data")
-    return {
-        name: (read_rows(source) if isinstance(source, Path) else source)[: request.max_rows]
-        for name, source in sources.items()
-    }
 
 
 def _signature(call: Callable[..., Any]) -> inspect.Signature:

@@ -8,9 +8,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_llmops.engines.function.mapping import Rows
 from pytest_llmops.errors import RunError
+from pytest_llmops.records.run import RunRequest
 
 Record = dict[str, Any]
+
+
+def sources_of(request: RunRequest) -> dict[str, Rows]:
+    """Return the rows that a run's column mapping may refer to, by the name of their source.
+
+    Raises:
+        RunError: where there are none, or they can't be read.
+    """
+    given = {"data": request.data, "run.outputs": request.run_outputs, "run.inputs": request.run_inputs}
+    sources = {name: source for name, source in given.items() if source is not None}
+    if not sources:
+        raise RunError("the run has no data")
+    return {
+        name: (read_rows(source) if isinstance(source, Path) else source)[: request.max_rows]
+        for name, source in sources.items()
+    }
 
 
 def read_rows(path: Path) -> list[Record]:
