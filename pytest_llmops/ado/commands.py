@@ -36,6 +36,11 @@ def set_output(name: str, value: str) -> str:
     return command("task.setvariable", value.replace("$(", "$ ("), variable=name, isOutput="true", isReadOnly="true")
 
 
+def set_secret(name: str, value: str) -> str:
+    """Set a variable of the job that later steps read by its macro alone, and that the agent masks in every log."""
+    return command("task.setvariable", value, variable=name, issecret="true")
+
+
 def upload_summary(file: Path) -> str:
     """Show a Markdown file on the run's page. The step fails where the file does not exist."""
     return command("task.uploadsummary", str(file.absolute()))
