@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
+from typing import get_args
+from uuid import uuid4
 
 from pytest_llmops import regating
-from pytest_llmops.api.shared import checked, engine, renew_engine, root_of
+from pytest_llmops.api.assets import fetch_asset
+from pytest_llmops.api.backends import llm_mode, make_address
+from pytest_llmops.api.sessions import compute_of, engine_of, planned, session_on
+from pytest_llmops.api.shared import checked, root_of
 from pytest_llmops.baselines import Baselines, commit_of, read_results
-from pytest_llmops.errors import ConfigurationError, RunError
+from pytest_llmops.errors import RunError
 from pytest_llmops.judging import Judge
 from pytest_llmops.ledger import Ledger
-from pytest_llmops.plan import CellPlan, Options, plan
+from pytest_llmops.plan import Options
+from pytest_llmops.records.cloud import Address, Backend
 from pytest_llmops.records.experiment import Experiment
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import LLMMode
-from pytest_llmops.session import Session
 from pytest_llmops.spec import load_experiment
 from pytest_llmops.stats.comparing import ReportComparison, compare_reports
 from pytest_llmops.stats.gates import decide
-from pytest_llmops.store import Store
+from pytest_llmops.subjects import subject_of
 from pytest_llmops.thresholds import parse_threshold
 from pytest_llmops.throttle import LimitServer
 
@@ -64,57 +70,77 @@ def load(
     root: str | Path | None = None,
     strict: bool = False,
     baseline: str | Path | None = None,
+    backend: Backend = "local",
 ) -> Experiment:
     """Load an experiment file with its overlay for ``env``. ``root`` is the repository's root, found if not given.
 
-    ``baseline`` is what the experiment is going to be compared with, if the file does not say it.
+    ``baseline`` is what the experiment is going to be compared with, if the file does not say it. ``backend`` is where
+    its flows are going to be run: in a workspace, all variables have to be set, and connections are its own.
 
     Raises:
         ConfigurationError: with every problem of the file.
     """
     file = Path(path).absolute()
+    above = Path(root).absolute() if root else root_of(file.parent)
     return load_experiment(
         file,
-        root=Path(root).absolute() if root else root_of(file.parent),
+        root=above,
         env=env,
         environ=os.environ,
+        live=backend == "azureml",
+        in_workspace=backend == "azureml",
         strict=strict,
         baseline=Path(baseline).absolute() if baseline else None,
+        fetch=partial(fetch_asset, folder=file.parent, root=above, environ=os.environ),
     )
 
 
 def evaluate(
     experiment: Experiment,
     *,
-    llm: LLMMode = "replay",
+    llm: LLMMode | None = None,
     variants: str | None = None,
     max_rows: int | None = None,
     concurrency: int = 16,
     repeat: int | None = None,
     baseline: str | Path | None = None,
     ledger: str | Path | None = None,
+    backend: Backend = "local",
+    endpoint: str | None = None,
+    deployment: str | None = None,
+    instance_type: str | None = None,
 ) -> Results:
     """Run and evaluate every cell of an experiment, judge its thresholds, and return all results.
 
     The arguments mean what the options ``--llmops-llm``, ``--llmops-variants`` and so on mean to pytest; without a
-    ledger, everything is executed. Interrupted, it ends all runs that are under way in this process.
+    ledger, everything is executed. Interrupted, it ends all runs that are under way in this process. The key or token
+    of an endpoint is that of the environment, LLMOPS_ENDPOINT_TOKEN.
 
     Raises:
         ConfigurationError: where the experiment can't be planned, or no variant is selected.
+        RunError: where the backend is not fully given.
+        AccessError: where the workspace can't be reached.
     """
+    address = _address(endpoint, deployment, backend=backend, variants=variants)
+    mode = checked(llm_mode(llm, backend))
     with ExitStack() as until_end:
         limit = until_end.enter_context(closing(LimitServer(concurrency)))
         known = until_end.enter_context(closing(Ledger(Path(ledger).absolute()))) if ledger else None
         options = Options(
-            llm=checked(llm),
+            llm=mode,
             concurrency=concurrency,
             max_rows=max_rows,
             variants=variants,
             repeat=repeat,
             llm_limit=limit.address,
+            backend=backend,
+            address=address,
+            compute=compute_of(backend, experiment, instance_type),
         )
-        plans = _planned(experiment, options)
-        session = until_end.enter_context(_session(known))
+        plans = planned(experiment, options)
+        subject = subject_of(experiment)
+        engine = until_end.enter_context(engine_of(backend, experiment, "" if ledger else uuid4().hex))
+        session = until_end.enter_context(session_on(engine, known))
         session.start(plans)
         results = {item.key: session.result(item) for item in plans}
     baselines = Baselines(Path(baseline).absolute() if baseline else None)
@@ -127,15 +153,20 @@ def evaluate(
         decision=decide(gates),
         settings=_settings(
             env=experiment.env,
-            llm=llm,
+            llm=mode,
             concurrency=concurrency,
             max_rows=max_rows,
             variants=variants,
             repeat=repeat,
             baseline=baseline,
+            backend=None if backend == "local" else backend,
+            endpoint=address.place if address else None,
+            deployment=deployment,
         ),
         versions=commit_of(experiment.folder),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        # Which version is served is not known.
+        subjects={experiment.file.name: replace(subject, digest="") if address else subject},
     )
 
 
@@ -148,31 +179,26 @@ def read(path: str | Path) -> Results:
     return _results(read_results(Path(path)))
 
 
-def _planned(experiment: Experiment, options: Options) -> tuple[CellPlan, ...]:
-    path = experiment.file.name
-    plans = plan(experiment, path=path, options=options)
-    if not plans and experiment.datasets:
-        known = (cell.cell.variant.id for cell in plan(experiment, path=path, options=replace(options, variants=None)))
-        what = f"no variant is selected by '{options.variants}'"
-        raise ConfigurationError.one(path, 0, "variants", what, f"there are: {', '.join(dict.fromkeys(known))}")
-    if not plans:
-        raise ConfigurationError.one(path, 0, "datasets", "there are none, so there is nothing to run", "add one")
-    return plans
+def _address(endpoint: str | None, deployment: str | None, *, backend: Backend, variants: str | None) -> Address | None:
+    """Settle what is asked where the backend is an endpoint.
 
-
-@contextmanager
-def _session(ledger: Ledger | None) -> Iterator[Session]:
-    """Give a session whose work ends with the block: at once, where that is left by an error or by Ctrl-C."""
-    session = Session(engine(), Store(None), ledger, at_once=max(2, os.cpu_count() or 2))
+    Raises:
+        RunError: where that is incomplete, or there is no such backend.
+    """
+    if backend not in get_args(Backend):
+        raise RunError(f"backend is {backend!r}; give {', '.join(get_args(Backend))}")
+    if backend != "endpoint":
+        if endpoint is not None or deployment is not None:
+            raise RunError("endpoint and deployment are for backend='endpoint'")
+        return None
+    if endpoint is None:
+        raise RunError("backend='endpoint' needs the endpoint's URL; give it as endpoint")
+    if variants not in (None, "default", "defaults"):
+        raise RunError("variants: an endpoint serves one variant; leave it out")
     try:
-        yield session
-    except BaseException:
-        session.close()
-        renew_engine()
-        # What is under way was ended, but writes to the ledger and to recordings on its way out.
-        session.finish()
-        raise
-    session.release()
+        return make_address(endpoint, deployment or "", os.environ)
+    except ValueError as problem:
+        raise RunError(f"endpoint: {problem}") from None
 
 
 def _path_in(report: Report, experiment: Experiment) -> str:

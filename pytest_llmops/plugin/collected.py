@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_llmops.records.report import Subject
+
 if TYPE_CHECKING:
     from pytest_llmops.baselines import Baselines
     from pytest_llmops.plan import CellPlan
     from pytest_llmops.plugin.settings import Settings
+    from pytest_llmops.records.experiment import Experiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class Collected:
     the shard that the mark ``llmops`` made, ``unmatched`` the thresholds of the command line whose evaluator no
     experiment has. ``idle`` is set where all that was selected belongs to other shards. ``digests`` and ``tests`` are
     those of ``Shard``. ``commits`` were checked out when experiments were read, each as ``commit_of`` names it.
+    ``subjects`` are what experiments are about, as their files were then.
     """
 
     planned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -37,6 +41,7 @@ class Collected:
     digests: Mapping[str, str] = field(default_factory=dict)
     tests: Mapping[str, str] = field(default_factory=dict)
     commits: tuple[str, ...] = ()
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
 
     def __or__(self, other: Collected) -> Collected:
         """Put together what two processes of a session collected."""
@@ -51,6 +56,7 @@ class Collected:
             digests={**self.digests, **other.digests},
             tests={**self.tests, **other.tests},
             commits=tuple(dict.fromkeys((*self.commits, *other.commits))),
+            subjects=_agreed(self.subjects, other.subjects),
         )
 
 
@@ -65,6 +71,7 @@ class Inventory:
         self._marked: list[str] = []
         self._digests: dict[str, str] = {}
         self._tests: dict[str, str] = {}
+        self._subjects: dict[Path, Subject] = {}
         self.idle = False
 
     def name(self, path: Path) -> str:
@@ -74,6 +81,14 @@ class Inventory:
     def note_collected(self, path: Path) -> None:
         """Note that an experiment file was collected itself, so that its items have to be decided."""
         self._collected.add(path)
+
+    def note_subject(self, path: Path, experiment: Experiment) -> None:
+        """Note what an experiment is about, before anything of it is executed. What an endpoint serves is not known."""
+        from pytest_llmops.subjects import subject_of
+
+        subject = subject_of(experiment)
+        served = self._settings["backend"] == "endpoint"
+        self._subjects[path] = replace(subject, digest="") if served else subject
 
     def note_marked(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests of this shard that the mark ``llmops`` made, before any of them is deselected."""
@@ -133,6 +148,7 @@ class Inventory:
             idle=self.idle,
             digests=self._digests,
             tests=self._tests,
+            subjects={self.name(path): found for path, found in self._subjects.items() if path in self._collected},
         )
 
     def _cells_here(self) -> Collection[str]:
@@ -140,6 +156,12 @@ class Inventory:
         from pytest_llmops.sharding import cells_of
 
         return cells_of([plan for plans in self.plans.values() for plan in plans], self._settings["shard"])
+
+
+def _agreed(some: Mapping[str, Subject], others: Mapping[str, Subject]) -> dict[str, Subject]:
+    """Put together what two processes saw. Where that differs, files changed meanwhile: which were run isn't known."""
+    unsure = [path for path in some.keys() & others.keys() if some[path] != others[path]]
+    return {**some, **others, **{path: replace(some[path], digest="", data="", criteria="") for path in unsure}}
 
 
 def plan_of(item: pytest.Item) -> CellPlan | None:

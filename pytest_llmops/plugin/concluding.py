@@ -61,6 +61,7 @@ def make_report(found: Gathered, settings: Settings, store: Store, root: Path) -
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         baselines={path: source for path, source in found.collected.compared_with.items() if path in experiments},
         shard=shard,
+        subjects=found.collected.subjects,
     )
 
 

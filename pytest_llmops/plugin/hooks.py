@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         runtime = Runtime(config, settings)
     config.stash[RUNTIME] = runtime
+    runtime.heed_sigterm()
     if not hasattr(config, "workerinput"):
         results = Results(config, runtime)
         config.pluginmanager.register(results, "llmops-results")

@@ -15,6 +15,7 @@ from pytest_llmops.reports.plan import PlannedGate, PlannedRun, plan_lines
 
 if TYPE_CHECKING:
     from pytest_llmops.plan import CellPlan
+    from pytest_llmops.records.experiment import Experiment
     from pytest_llmops.records.gate import CellResult
     from pytest_llmops.records.run import RunResult
 
@@ -56,6 +57,9 @@ class Planner(Runtime):
 
     def _note_commit(self) -> None:
         """Start nothing: no result is of any commit."""
+
+    def _note_subject(self, path: Path, experiment: Experiment) -> None:
+        """Note nothing: nothing is decided."""
 
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
         """Start nothing, and leave the decision of an earlier session alone."""

@@ -10,15 +10,17 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 
+from pytest_llmops.plugin.backend import Backend
 from pytest_llmops.plugin.collected import Collected, Inventory, plan_of
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from pytest_llmops.judging import Judge
     from pytest_llmops.ledger import Ledger
     from pytest_llmops.plan import CellPlan
+    from pytest_llmops.plugin.ending import Watch
     from pytest_llmops.plugin.settings import Settings
+    from pytest_llmops.records.experiment import Experiment
     from pytest_llmops.records.gate import CellResult, Demand, GateResult
     from pytest_llmops.session import Session
     from pytest_llmops.store import Store
@@ -53,6 +57,7 @@ class Runtime:
         self._commits: tuple[str, ...] = ()
         self._judges: dict[Path, Judge] = {}
         self._known_baselines: Baselines | None = None
+        self._backend = Backend(settings, config.rootpath)
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._store: Store | None = None
@@ -61,15 +66,19 @@ class Runtime:
         self.name: str = self._worker_input().get("llmops_session", uuid4().hex)
         self._ledger: Ledger | None = None
         self._limit: LimitServer | None = None
+        self._watch: Watch | None = None
+        self._heed_no_more: Callable[[], object] = lambda: None
         self.begun: float = self._worker_input().get("llmops_begun", time.time())
 
     def header(self) -> str:
         """Say the settings that matter most, and all that are not defaults, with where they come from."""
         sources = self.settings.sources
         shown = {n: v for n, v in self.settings.described().items() if n in sources or n in _ALWAYS_SHOWN}
-        return "llmops: " + ", ".join(
-            f"{n}={v} ({sources[n]})" if n in sources else f"{n}={v}" for n, v in shown.items()
-        )
+        said = ", ".join(f"{n}={v} ({sources[n]})" if n in sources else f"{n}={v}" for n, v in shown.items())
+        served = "\nllmops: an endpoint serves one variant: only the default one of each experiment is evaluated"
+        own = "concurrency and llm-retries are for evaluators that are Python functions"
+        remote = f"\nllmops: flows run in the workspace, with live LLM calls; {own}"
+        return f"llmops: {said}" + (served if self.settings.address else remote if self._backend.is_workspace else "")
 
     def plans(self, path: Path) -> tuple[CellPlan, ...]:
         """Load and plan an experiment file, once.
@@ -102,11 +111,15 @@ class Runtime:
         plans = [plan for item in items if (plan := plan_of(item)) is not None]
         if self._config.option.collectonly or not plans:
             return
+        from pytest_llmops.api.backends import executions_at_once
+        from pytest_llmops.plugin.ending import Watch
         from pytest_llmops.session import Session
 
-        processes = int(self._worker_input().get("workercount", 1))
-        at_once = max(1, max(2, os.cpu_count() or 2) // processes)
-        self._session = Session(self._started_engine(), self.store(), self.ledger(), at_once=at_once)
+        engine = self._started_engine()
+        at_once = executions_at_once(engine, self._processes)
+        self._session = Session(engine, self.store(), self.ledger(), at_once=at_once)
+        if self._backend.is_workspace and self._store_folder is not None:
+            self._watch = Watch(self._store_folder, self._session.close)
         self._session.start(plans)
 
     def wait_for(self, item: pytest.Item) -> None:
@@ -192,7 +205,13 @@ class Runtime:
             self._session.finish()
 
     def stop(self) -> None:
-        """End all work that is under way."""
+        """End all work that is under way, that of the workers of this process too."""
+        if self._shares_runs:
+            from pytest_llmops.plugin.ending import tell_workers
+
+            tell_workers(Path(self.share_store()))
+        if self._watch is not None:
+            self._watch.stop()
         if self._session is not None:
             self._session.close()
         elif self._engine is not None:
@@ -206,11 +225,32 @@ class Runtime:
             self._limit.close()
             self._limit = None
         if self._store_folder is not None and not self._worker_input():
+            if self._shares_runs and (problem := self._backend.cancel_left(self._store_folder)):
+                self._config.get_terminal_writer().line(f"llmops: {problem}")
             shutil.rmtree(self._store_folder, ignore_errors=True)
+        self._heed_no_more()
+
+    def heed_sigterm(self) -> None:
+        """Have SIGTERM end the session as Ctrl-C does, where runs elsewhere would go on."""
+        if self._backend.is_workspace and not self._worker_input():
+            from pytest_llmops.plugin.ending import heed_sigterm
+
+            self._heed_no_more = heed_sigterm()
+
+    @property
+    def _shares_runs(self) -> bool:
+        """Whether this process has workers that submit runs."""
+        return self._backend.is_workspace and self._store_folder is not None and not self._worker_input()
+
+    @property
+    def _processes(self) -> int:
+        return int(self._worker_input().get("workercount", 1))
 
     def _foresee(self, path: Path) -> None:
         """Have prompt flow imported while the file is still read, where nothing can be reused and it seems needed."""
-        if self._engine is not None or self._config.option.collectonly or not self._knows_nothing():
+        if self._engine is not None or self._config.option.collectonly:
+            return
+        if not (self._backend.is_local and self._knows_nothing()):
             return
         with suppress(OSError):  # which is told when the file is read in earnest
             flows = _FLOW.findall(path.read_text(encoding="utf-8", errors="replace"))
@@ -225,6 +265,11 @@ class Runtime:
 
             self._commits = (commit_of(self._config.rootpath).get(COMMIT, ""),)
 
+    def _note_subject(self, path: Path, experiment: Experiment) -> None:
+        """Note what an experiment is about, where anything is to be decided."""
+        if not self._config.option.collectonly:
+            self.inventory.note_subject(path, experiment)
+
     def _knows_nothing(self) -> bool:
         folder = self._config.rootpath / str(self.settings["ledger"])
         return bool(self.settings["no-cache"]) or not folder.exists()
@@ -234,7 +279,9 @@ class Runtime:
 
         # However early this session ends, nobody may take an earlier session's decision for this one's.
         remove_decision(self.settings.report_dir(self._config.rootpath), of_shard=self.settings["shard"] is not None)
-        requests = (request for plan in plans for request in plan.requests)
+        if plans:
+            self._backend.check(plans[0].experiment.folder, plans)
+        requests = (request for plan in plans for request in plan.requests if request.address is None)
         if any(request.flow.kind != "callable" for request in requests) and not self._are_known(plans):
             self._started_engine().warm_up()
 
@@ -253,24 +300,52 @@ class Runtime:
             env=self.settings["env"],
             environ=os.environ,
             live=self.settings["llm"] != "replay",
+            in_workspace=self._backend.is_workspace,
             strict=self.settings["strict"],
             max_rows=self.settings["max-rows"],
             baseline=self._baseline_path(),
+            fetch=partial(self._fetch, path.parent),
         )
+        self._note_subject(path, experiment)
         for warning in experiment.warnings:
             self._config.issue_config_time_warning(LLMOpsWarning(warning), stacklevel=2)
         return plan(
             with_rules(experiment, self.settings.thresholds),
             path=self.inventory.name(path),
-            options=self.settings.options(recording=self.name, llm_limit=self.llm_limit()),
+            options=replace(
+                self.settings.options(recording=self.name, llm_limit=self.llm_limit()),
+                compute=self._backend.compute_for(path.parent),
+            ),
+        )
+
+    def _fetch(self, folder: Path, asset: str) -> Path:
+        """Get the local copy of a data asset that an experiment in ``folder`` names."""
+        from pytest_llmops.api.assets import fetch_asset
+
+        return fetch_asset(
+            asset,
+            folder=folder,
+            root=self._config.rootpath,
+            environ=os.environ,
+            ledger=self._config.rootpath / str(self.settings["ledger"]),
+            given={name: self.settings[name] for name in ("subscription", "resource-group", "workspace")},
+            credential=self.settings["credential"],
         )
 
     def _started_engine(self) -> Engine:
         if self._engine is None:
-            from pytest_llmops.engines.local import LocalEngine
-
-            self._engine = LocalEngine()
+            self._engine = self._backend.make_engine(
+                self._tags(), session=self.name, begun=self.begun, processes=self._processes, shared=self._store_folder
+            )
         return self._engine
+
+    def _tags(self) -> dict[str, str]:
+        """Name the commit and the pipeline's run, as reports do."""
+        from pytest_llmops.plugin.slicing import pipeline_of
+        from pytest_llmops.records.report import BUILD, COMMIT
+
+        known = {COMMIT: "".join(self._commits), BUILD: pipeline_of(self.settings, os.environ).build}
+        return {name: value for name, value in known.items() if value}
 
     def _worker_input(self) -> dict[str, Any]:
         return getattr(self._config, "workerinput", {})

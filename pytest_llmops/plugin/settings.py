@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from pytest_llmops.durations import format_duration, parse_duration
+from pytest_llmops.records.cloud import CREDENTIALS, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from pytest_llmops.plan import Options
+    from pytest_llmops.records.cloud import Address
     from pytest_llmops.records.experiment import Threshold
 
 LLM_MODES = ("live", "replay", "record", "auto")
+LOCAL = "local"
+AZUREML = "azureml"
+BACKENDS = (LOCAL, AZUREML, "endpoint")
 _THRESHOLD = "--llmops-threshold"
 _SHOWN, _LONGEST = 100, 1000  # characters of a value, and of a message
 
@@ -50,10 +55,10 @@ def _number(raw: str) -> int:
     return 0 if raw == "0" else _count(raw)
 
 
-def _mode(raw: str) -> str:
-    if raw not in LLM_MODES:
-        raise ValueError
-    return raw
+def _place(url: str) -> str:
+    from pytest_llmops.records.cloud import Address
+
+    return Address(url=url).place
 
 
 def _flag(raw: str) -> bool:
@@ -83,12 +88,43 @@ class Setting:
         return "llmops_" + self.name.replace("-", "_")
 
 
+def _choice(name: str, description: str, allowed: tuple[str, ...], default: str | None = None) -> Setting:
+    """Make a setting that is one of a few words."""
+
+    def parse(raw: str) -> str:
+        if raw not in allowed:
+            raise ValueError
+        return raw
+
+    return Setting(name, description, default, parse, "|".join(allowed))
+
+
 # Help texts begin with a capital and have no full stop when they are a single phrase.
 SETTINGS = (
     Setting("env", "Environment: overlay experiment.<ENV>.yaml is laid over each experiment.yaml"),
     Setting("variants", "Variants to run: all, defaults, or a comma-separated list of globs"),
-    Setting("llm", "Where LLM answers come from: live, replay, record or auto", "replay", _mode, "|".join(LLM_MODES)),
+    _choice("llm", "Where LLM answers come from: live, replay, record or auto", LLM_MODES, "replay"),
     Setting("llm-retries", "Repetitions of an LLM call that was refused or lost", 5, _number, "a number, 0 or more"),
+    _choice("backend", "Where flows are run: local, azureml or endpoint", BACKENDS, LOCAL),
+    Setting(
+        "endpoint",
+        "Scoring URL that the backend endpoint asks; LLMOPS_ENDPOINT_TOKEN holds its key or token",
+        show=_place,
+    ),
+    Setting("deployment", "Deployment of the endpoint to ask, whatever its share of the traffic"),
+    _choice("credential", "How to log in to Azure", CREDENTIALS),
+    Setting("subscription", "Subscription of the Azure Machine Learning workspace"),
+    Setting("resource-group", "Resource group of the workspace"),
+    Setting("workspace", "Name of the workspace"),
+    Setting("instance-type", "Size of the virtual machines that the backend azureml runs flows on"),
+    Setting(
+        "run-timeout",
+        "How long to wait for a run of the backend azureml, such as 90m, before it is cancelled",
+        DEFAULT_TIMEOUT,
+        parse_duration,
+        "a duration such as 12h",
+        format_duration,
+    ),
     Setting("concurrency", "LLM calls at once in all, and rows at once in each run", 16, _count, "a positive number"),
     Setting("max-rows", "Use only the first N rows of every dataset", None, _count, "a positive number"),
     Setting("repeat", "Run each row N times, whatever the files say", None, _repeats, "a number from 1 to 1000"),
@@ -121,11 +157,15 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Effective settings of a session, and where each that is not a default came from."""
+    """Effective settings of a session, and where each that is not a default came from.
+
+    ``address`` is where the backend ``endpoint`` finds what it asks.
+    """
 
     values: Mapping[str, Any]
     sources: Mapping[str, str]
     thresholds: tuple[Threshold, ...] = ()
+    address: Address | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -146,6 +186,8 @@ class Settings:
             recording=recording,
             llm_retries=self["llm-retries"],
             llm_limit=llm_limit,
+            backend=self["backend"],
+            address=self.address,
         )
 
     def report_dir(self, root: Path) -> Path:
@@ -153,9 +195,13 @@ class Settings:
         return root / str(self["report-dir"])
 
     def described(self) -> dict[str, str]:
-        """Settings as text by name, without those that are not set."""
+        """Settings as text by name, without those that are not set; the backend, where it is not this machine."""
         given = ((setting, self.values[setting.name]) for setting in SETTINGS)
         shown = {setting.name: setting.show(value) for setting, value in given if value not in (None, False)}
+        if self["backend"] == LOCAL:
+            del shown["backend"]
+        if self["backend"] != AZUREML:
+            del shown["run-timeout"]
         if self.thresholds:
             from pytest_llmops.thresholds import described
 
@@ -215,9 +261,51 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings
         except ValueError as problem:
             refused.append(f"{_THRESHOLD}: {problem}")
     settings = Settings(values=values, sources=sources, thresholds=tuple(thresholds))
+    if not refused:
+        settings, refused = _with_live_calls(settings)
+    if not refused:
+        settings, refused = _with_address(settings, environ)
     if refused:
         _refuse(refused, settings, config, environ)
     return settings
+
+
+def _with_live_calls(settings: Settings) -> tuple[Settings, list[str]]:
+    """Settle where LLM answers come from where a workspace gives them. Returns the problems as well, if there are any.
+
+    Evaluators that run here are asked about answers that no recording has seen, so theirs are live too.
+    """
+    sources, llm = settings.sources, settings["llm"]
+    if settings["backend"] != AZUREML:
+        if source := sources.get("run-timeout"):
+            todo = f"is for the backend azureml, and this one is {settings['backend']}; add --llmops-backend azureml"
+            return settings, [f"{source}: {todo}"]
+        return settings, []
+    if "llm" in sources and llm != "live":
+        return settings, [
+            f"{sources['llm']}: {llm!r} is not for the backend azureml: LLM calls there are live; give live"
+        ]
+    return replace(settings, values={**settings.values, "llm": "live"}), []
+
+
+def _with_address(settings: Settings, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Settle what is asked where flows are served somewhere. Returns the problems as well, if there are any."""
+    sources, backend = settings.sources, settings["backend"]
+    if backend != "endpoint":
+        unused = (sources[name] for name in ("endpoint", "deployment") if name in sources)
+        todo = f"is for the backend endpoint, and this one is {backend}; add --llmops-backend endpoint"
+        return settings, [f"{source}: {todo}" for source in unused]
+    if "endpoint" not in sources:
+        return settings, [f"{sources['backend']}: the endpoint's URL is missing; give it with --llmops-endpoint"]
+    if settings["variants"] not in (None, "default", "defaults"):
+        return settings, [f"{sources['variants']}: an endpoint serves one variant; leave the option out"]
+    from pytest_llmops.api.backends import make_address
+
+    try:
+        address = make_address(settings["endpoint"], settings["deployment"] or "", environ)
+    except ValueError as problem:
+        return settings, [f"{sources['endpoint']}: {problem}"]
+    return replace(settings, address=address), []
 
 
 def _given(setting: Setting, config: pytest.Config, environ: Mapping[str, str]) -> tuple[str | None, str]:

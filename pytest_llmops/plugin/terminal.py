@@ -1,8 +1,8 @@
-"""The progress line while cells are under way. Written only to a terminal; logs of pipelines stay quiet."""
+"""The progress line while cells are under way. Logs of pipelines are told only of news from the workspace."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.1  # seconds between two updates
 _PATIENCE = 0.3  # seconds of waiting before a progress line appears
+_REPORTED = 60.0  # seconds between two lines of a log
 
 
 def wait_with_progress(session: Session, plan: CellPlan, config: pytest.Config) -> None:
     """Wait until a cell is done, rewriting one line with the rows done so far."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty:
-        session.wait(plan, timeout=None)
+        _wait_with_log(session, plan, reporter)
         return
     if session.wait(plan, timeout=_PATIENCE):
         return
@@ -31,8 +32,20 @@ def wait_with_progress(session: Session, plan: CellPlan, config: pytest.Config) 
     reporter.rewrite("")  # back to the start of the line, which is blank now
 
 
+def _wait_with_log(session: Session, plan: CellPlan, reporter: Any) -> None:
+    """Wait until a cell is done, adding a line to a log where there is news of runs in a workspace."""
+    told = ""
+    while not session.wait(plan, timeout=_REPORTED):
+        if reporter is not None and (news := session.under_way()) and news != told:
+            reporter.ensure_newline()
+            reporter.write_line(_progress_line(session, plan))
+            told = news
+
+
 def _progress_line(session: Session, plan: CellPlan) -> str:
     rows = session.progress()
     done, total = (sum(column) for column in zip(*rows.values(), strict=True))
     cell_done, cell_total = rows[plan.key]
-    return f"llmops: {done}/{total} rows, {plan.cell.id} {cell_done}/{cell_total}"
+    elsewhere = session.under_way()
+    runs = f"; runs in the workspace: {elsewhere}" if elsewhere else ""
+    return f"llmops: {done}/{total} rows, {plan.cell.id} {cell_done}/{cell_total}{runs}"
