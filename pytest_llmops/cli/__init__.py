@@ -12,8 +12,11 @@ from typing import NoReturn
 
 from pytest_llmops import __version__
 from pytest_llmops.cli import (
+    ab,
     baseline,
     compare,
+    deploy,
+    endpoint,
     gate,
     ledger,
     merge,
@@ -21,14 +24,36 @@ from pytest_llmops.cli import (
     noise,
     pr_comment,
     regate,
+    register,
+    register_data,
     report,
     schema,
+    traffic,
     view,
 )
 from pytest_llmops.cli.base import Terminated, complain, terminable
-from pytest_llmops.errors import LLMOpsError
+from pytest_llmops.errors import CloudError, LLMOpsError
 
-_COMMANDS = (schema, ledger, baseline, compare, regate, noise, mutate, gate, pr_comment, merge, report, view)
+_COMMANDS = (
+    schema,
+    ledger,
+    baseline,
+    compare,
+    regate,
+    noise,
+    mutate,
+    gate,
+    pr_comment,
+    merge,
+    report,
+    view,
+    register,
+    register_data,
+    deploy,
+    traffic,
+    endpoint,
+    ab,
+)
 _BAD, _USAGE, _INTERRUPTED, _UNREAD, _TERMINATED = 1, 4, 130, 141, 143
 _CODES = """\
 exit codes:
@@ -71,6 +96,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
+    except CloudError as error:
+        complain(str(error))
+        return _BAD
     except LLMOpsError as error:
         complain(str(error))
         return _USAGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,17 +60,27 @@ def load_recorded(report: Report, path: str, *, baseline: str | None = None) -> 
 
 
 def _load(report: Report, path: str, baseline: str | None) -> Experiment:
+    from pytest_llmops.api.assets import fetch_asset
     from pytest_llmops.spec import load_experiment
 
     file = Path(path)
     if not file.is_file():
         raise LLMOpsError(f"{path}: there is no such file here; be in pytest's rootdir, which the results name it from")
+    fetch = partial(
+        fetch_asset,
+        folder=file.absolute().parent,
+        root=Path.cwd(),
+        environ=os.environ,
+        ledger=Path.cwd() / report.settings.get("ledger", ".llmops"),
+        given={name: report.settings.get(name) for name in ("subscription", "resource-group", "workspace")},
+    )
     return load_experiment(
         file.absolute(),
         root=Path.cwd(),
         env=report.settings.get("env"),
         environ=os.environ,
         baseline=Path(baseline).absolute() if baseline else None,
+        fetch=fetch,
     )
 
 

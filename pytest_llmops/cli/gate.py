@@ -30,13 +30,18 @@ def add_parser(commands: Commands) -> None:
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that ``checked`` obeys."""
+    """Declare the options that ``checked`` obeys, and the folder as an argument too."""
     folder = parser.add_mutually_exclusive_group()
     # Without a default of its own: argparse would put that in place of what the option says.
     folder.add_argument(
         "report_dir", nargs="?", default=argparse.SUPPRESS, metavar="DIR", help="reports of a session (reports)"
     )
     folder.add_argument("--report-dir", default="reports", metavar="DIR", help="the same, as an option")
+    add_expected(parser)
+
+
+def add_expected(parser: argparse._ActionsContainer) -> None:
+    """Declare the options that say what a decision has to be of."""
     parser.add_argument(
         "--max-age", default="24h", metavar="AGE", help="an older decision is closed, such as 24h, the default, or 7d"
     )
