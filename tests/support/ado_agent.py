@@ -1,8 +1,8 @@
 """A stand-in for an agent of Azure Pipelines: executes the steps of a job on this machine.
 
 Scripts are run by bash in a fresh clone, with the variables that an agent sets. Logging commands in their output are
-obeyed as the agent obeys them. In-box tasks do what matters here: artifacts are copied, test results read. Tasks that
-need Azure or a person are recorded only.
+obeyed as the agent obeys them. In-box tasks do what matters here: artifacts are copied, test results read, scripts run
+with a login to Azure where there is one. Tasks that need a person, or a login that is not there, are recorded only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ CANCELED = "Canceled"
 _WORST_FIRST = (FAILED, CANCELED, PARTLY, SUCCEEDED, SKIPPED)
 _CLEAN_CHECKOUT = {"checkout": "self", "clean": "true"}
 _MACRO = re.compile(r"\$\(([\w.]+)\)")
-_SECRET = "System.AccessToken"
+_ACCESS_TOKEN = "System.AccessToken"
+_MASK = "***"
 _SET_VARIABLE = "task.setvariable"
 _RESTRICTED = (
     _SET_VARIABLE,
@@ -39,12 +40,17 @@ _RESTRICTED = (
 
 @dataclass(slots=True, kw_only=True)
 class Step:
-    """What became of a step. ``refused`` are commands that it was not allowed to give."""
+    """What became of a step. ``refused`` are commands that it was not allowed to give.
+
+    ``secrets`` are the environment variables of its process that held a secret.
+    """
 
     name: str
+    title: str = ""
     result: str = SUCCEEDED
     log: str = ""
     refused: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,13 +78,15 @@ class Seen:
 class Agent:
     """A machine that runs jobs.
 
-    ``repository`` is cloned for each job. ``environ`` is what every process inherits. ``recorded`` are the tasks that
-    were not executed, each with its inputs.
+    ``repository`` is cloned for each job. ``environ`` is what every process inherits. ``connections`` maps service
+    connections to the folder of an ``az`` that is logged in with each. ``recorded`` are the tasks that were not
+    executed, each with its inputs.
     """
 
     repository: Path
     environ: Mapping[str, str]
     seen: Seen
+    connections: Mapping[str, Path] = field(default_factory=dict)
     recorded: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     def run(self, name: str, steps: Sequence[Mapping[str, Any]], variables: Mapping[str, str]) -> Job:
@@ -95,6 +103,7 @@ class _Runner:
     variables: dict[str, str]
     path: list[str] = field(default_factory=list)
     fixed: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=lambda: {_ACCESS_TOKEN})
 
     @property
     def folder(self) -> Path:
@@ -105,7 +114,7 @@ class _Runner:
         subprocess.run(["git", "clone", "--quiet", self.agent.repository, self.folder / "s"], check=True)
         self.job.result = SUCCEEDED
         for node in steps:
-            step = Step(name=node.get("name", ""))
+            step = Step(name=node.get("name", ""), title=node.get("displayName", ""))
             self.job.steps.append(step)
             condition = parse(node.get("condition", "succeeded()"))
             if not evaluate(condition, {"variables": self.variables}, status_functions([self.job.result])):
@@ -118,33 +127,44 @@ class _Runner:
 
     def _run_step(self, node: Mapping[str, Any], step: Step) -> None:
         if "script" in node:
-            self._run_script(node, step)
+            self._run_script(self._expanded(node["script"]), node, step)
         elif "task" in node:
             inputs = {name: self._expanded(text) for name, text in node["inputs"].items()}
             self._run_task(node, inputs, step)
         else:
             assert node in ({"download": "none"}, _CLEAN_CHECKOUT), node  # each job has a fresh clone here
 
-    def _run_script(self, node: Mapping[str, Any], step: Step) -> None:
+    def _run_script(self, text: str, node: Mapping[str, Any], step: Step, login: Path | None = None) -> None:
         file = self.folder / "temp" / "script.sh"
-        file.write_text(self._expanded(node["script"]), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
+        environ = self._environment(node.get("env", {}), login)
+        step.secrets = sorted(name for name, value in environ.items() if value in self._hidden())
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", file],
             cwd=self.folder / "s",
-            env=self._environment(node.get("env", {})),
+            env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        step.log = done.stdout
         step.result = SUCCEEDED if done.returncode == 0 else FAILED
         for command in ado_log.parse(done.stdout):
             self._obey(command, node.get("target", {}), step)
+        step.log = self._masked(done.stdout)
 
-    def _environment(self, mapped: Mapping[str, str]) -> dict[str, str]:
-        public = {_environment_name(name): text for name, text in self.variables.items() if name != _SECRET}
-        path = os.pathsep.join([*reversed(self.path), self.agent.environ["PATH"]])
+    def _hidden(self) -> set[str]:
+        return {value for name in self.secrets if (value := self.variables.get(name))}
+
+    def _masked(self, text: str) -> str:
+        for value in sorted(self._hidden(), key=len, reverse=True):
+            text = text.replace(value, _MASK)
+        return text
+
+    def _environment(self, mapped: Mapping[str, str], login: Path | None) -> dict[str, str]:
+        public = {_environment_name(name): text for name, text in self.variables.items() if name not in self.secrets}
+        first = [str(login)] if login else []
+        path = os.pathsep.join([*first, *reversed(self.path), self.agent.environ["PATH"]])
         own = {name: self._expanded(text) for name, text in mapped.items()}
         return {**self.agent.environ, **public, "TF_BUILD": "True", **own, "PATH": path}
 
@@ -167,6 +187,8 @@ class _Runner:
             step.refused.append(name)
             return
         self.variables[name] = command.message
+        if command.properties.get("issecret") == "true":
+            self.secrets.add(name)
         if is_output:
             self.job.outputs[name] = command.message
         if command.properties.get("isreadonly") == "true":
@@ -191,10 +213,17 @@ class _Runner:
     def _run_task(self, node: Mapping[str, Any], inputs: Mapping[str, str], step: Step) -> None:
         if handler := _TASKS.get(node["task"]):
             step.result = handler(self, inputs)
+        elif login := self.agent.connections.get(inputs.get("azureSubscription", "")):
+            self._run_with_login(node, inputs, step, login)
         elif node["task"] in _RECORDED:
             self.agent.recorded.append((node["displayName"], inputs))
         else:
             raise AssertionError(f"unknown task {node['task']}")
+
+    def _run_with_login(self, node: Mapping[str, Any], inputs: Mapping[str, str], step: Step, login: Path) -> None:
+        """Run a script as AzureCLI@2 does: it logs in before and out after, so no other step has the login."""
+        assert (inputs["scriptType"], inputs["scriptLocation"]) == ("bash", "inlineScript")
+        self._run_script(inputs["inlineScript"], node, step, login)
 
     def nothing(self, inputs: Mapping[str, str]) -> str:
         return SUCCEEDED

@@ -40,7 +40,7 @@ class Run:
     """A run of a pipeline on an agent.
 
     ``variables`` are those of the run. ``lost`` are slices whose machine dies, ``overdue`` jobs that do all their
-    steps, but not in time.
+    steps, but not in time. Who runs stages again counts ``attempt`` up.
     """
 
     pipeline: Mapping[str, Any]
@@ -49,6 +49,7 @@ class Run:
     variables: Mapping[str, str]
     lost: frozenset[int] = frozenset()
     overdue: frozenset[str] = frozenset()
+    attempt: int = 1
     stages: dict[str, Stage] = field(default_factory=dict)
 
     def execute(self, *names: str) -> None:
@@ -80,7 +81,7 @@ class Run:
             if count > 1 and position in self.lost:
                 stage.jobs.append(Job(name=name, result=FAILED))
                 continue
-            folder = self.folder / stage.name / f"{name}-{position}"
+            folder = self.folder / f"{stage.name}-{self.attempt}" / f"{name}-{position}"
             variables = self._job_variables(given, folder, position, count)
             stage.jobs.append(job := self.agent.run(name, job_steps(node), variables))
             if name in self.overdue:
@@ -97,6 +98,7 @@ class Run:
             **{name: _runtime_value(text, context) for name, text in given.items()},
             "System.JobPositionInPhase": str(position),
             "System.TotalJobsInPhase": str(count),
+            "System.StageAttempt": str(self.attempt),
             "System.JobAttempt": "1",
             "Pipeline.Workspace": str(folder),
             "Build.SourcesDirectory": str(folder / "s"),

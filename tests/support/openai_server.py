@@ -187,7 +187,9 @@ def serving() -> Iterator[OpenAIServer]:
     with OpenAIServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server
-        server.gate.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.gate.set()
+            server.shutdown()
+            thread.join()
