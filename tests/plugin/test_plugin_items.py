@@ -198,13 +198,13 @@ def test_an_evaluator_without_thresholds_is_reported_only(project: Project) -> N
     assert strict.ret == pytest.ExitCode.USAGE_ERROR
 
 
-def test_a_remote_dataset_is_refused_before_anything_runs(project: Project) -> None:
+def test_a_remote_dataset_of_no_workspace_is_refused_before_anything_runs(project: Project) -> None:
     project.replace("experiment.yaml", "source: words.jsonl", "source: azureml:words:3")
     result = project.run()
     result.stdout.fnmatch_lines(
         [
-            "evals/shouting/experiment.yaml: datasets.words.source: azureml:words:3 is a remote asset, which a local "
-            "run can't read; give the path of a local file, for example in an overlay"
+            "evals/shouting/experiment.yaml:5: datasets.words.source: azureml:words:3: which workspace? "
+            "there is no subscription, resource group, workspace; looked for *"
         ]
     )
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -319,9 +319,9 @@ def totals(*files: Path) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [WITHOUT_XDIST, ("-n", "2")])
+@pytest.mark.parametrize(("arguments", "count"), [(WITHOUT_XDIST, 5), (("-n", "2"), 3)], ids=["one has none", "-n 2"])
 def test_merged_shards_are_the_same_as_one_session(
-    divisible: Project, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    divisible: Project, arguments: tuple[str, ...], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(divisible.path)
     (divisible.path / "evals" / "test_loud.py").write_text(MARKED, encoding="utf-8")
@@ -329,9 +329,10 @@ def test_merged_shards_are_the_same_as_one_session(
     options = ("--llmops-no-cache", "--llmops-llm", "replay", *arguments)
     run(divisible, *options, "--junitxml=whole.xml")
     expected, gate = divisible.report(), divisible.report("gate.json")
-    for index in (1, 2, 3, 4, 5):
-        run_shard(divisible, index, 5, *options)
-    files = [Path(f"shards/{index}/junit.xml") for index in (1, 2, 3, 4, 5)]
+    indexes = range(1, count + 1)
+    for index in indexes:
+        run_shard(divisible, index, count, *options)
+    files = [Path(f"shards/{index}/junit.xml") for index in indexes]
     assert totals(*files) == totals(Path("whole.xml"))
     assert sum((cases(file) for file in files), Counter()) == cases(Path("whole.xml"))
 
