@@ -58,7 +58,8 @@ def finish(tmp_path: Path) -> Finish:
         approval: str = "environment",
     ) -> dict[str, str]:
         variables = {"Build.Reason": reason, "Build.SourceBranch": branch}
-        pipeline = expand(ROOT / "azure-pipelines.yml", {"deploy": True, "approval": approval}, variables)
+        parameters = {"serviceConnection": "azure-llmops", "approval": approval}
+        pipeline = expand(ROOT / "azure-pipelines.yml", parameters, variables)
         agent = Agent(
             repository=repository, environ={"PATH": os.environ["PATH"]}, seen=Seen(artifacts=tmp_path / "artifacts")
         )

@@ -26,20 +26,27 @@ CHECKER = ROOT.parent / "shared" / "tools" / "ado_schema_check.py"
 
 Node = Mapping[str, Any]
 
+CONNECTED = {"serviceConnection": "azure-llmops"}
 WAYS: Mapping[str, tuple[dict[str, Any], str]] = {
     "pull request": ({}, "PullRequest"),
     "push": ({}, "IndividualCI"),
     "schedule": ({}, "Schedule"),
-    "pull request, where the parameters ask for more": ({"mode": "live", "deploy": True}, "PullRequest"),
+    "pull request, where the parameters ask for more": ({"mode": "live", **CONNECTED}, "PullRequest"),
     "by hand, live": ({"mode": "live"}, "Manual"),
-    "by hand, smoke and deployment": ({"mode": "smoke", "deploy": True}, "Manual"),
-    "deployment": ({"deploy": True}, "IndividualCI"),
-    "deployment, validated by hand": ({"deploy": True, "approval": "manual validation"}, "IndividualCI"),
+    "by hand, smoke and deployment": ({"mode": "smoke", **CONNECTED}, "Manual"),
+    "by hand, without deployment": ({"deploy": False, **CONNECTED}, "Manual"),
+    "deployment without a service connection": ({"deploy": True}, "IndividualCI"),
+    "deployment": (CONNECTED, "IndividualCI"),
+    "deployment, validated by hand": ({"approval": "manual validation", **CONNECTED}, "IndividualCI"),
+    "deployment with judges": ({"judges": True, **CONNECTED}, "IndividualCI"),
 }
 """Parameters and reasons of runs which, together, take every branch of the templates."""
 
-SETS = {"llmops gate": {"decision", "summary"}, "llmops deploy": {"endpoint", "deployment"}}
-"""Output variables by the command that sets them. ``test_pipeline_commands`` holds the first against the command."""
+SETS = {"llmops gate": {"decision", "summary"}, "llmops deploy": {"endpoint", "deployment", "digest"}}
+"""Output variables by the command that sets them.
+
+``test_pipeline_commands`` holds the first against the command, ``test_pipeline_release`` the second.
+"""
 
 
 def expanded(way: str) -> Node:
@@ -218,7 +225,7 @@ def test_code_that_nobody_reviewed_is_smoke_tested_whatever_the_parameters_say()
     modes = {parameter["name"]: parameter for parameter in read_yaml(PIPELINE)["parameters"]}["mode"]["values"]
     assert len(modes) == 4
     for mode in modes:
-        stages = expand(PIPELINE, {"mode": mode, "deploy": True}, reasons)["stages"]
+        stages = expand(PIPELINE, {"mode": mode, **CONNECTED}, reasons)["stages"]
         assert [stage["displayName"] for stage in stages] == ["Unit tests", "Evaluate (smoke)"]
 
 
@@ -230,8 +237,43 @@ def test_only_a_complete_evaluation_can_be_deployed() -> None:
         smoke = stages["evaluate"]["displayName"] == "Evaluate (smoke)"
         assert ("--complete" in gate) is not smoke, way
         released[way] = [name for name in stages if name in RELEASE]
-        assert released[way] == (RELEASE if parameters.get("deploy") and not smoke else []), way
-    assert sum(map(bool, released.values())) == 2
+        wanted = "serviceConnection" in parameters and parameters.get("deploy", True)
+        assert released[way] == (RELEASE if wanted and not smoke else []), way
+    assert sum(map(bool, released.values())) == 3
+
+
+def test_a_project_without_a_service_connection_is_evaluated_only() -> None:
+    pipeline = expanded("deployment without a service connection")
+    assert [stage["stage"] for stage in pipeline["stages"]] == ["test", "evaluate"]
+    assert "azureSubscription" not in yaml.safe_dump(pipeline)
+
+
+def test_who_has_a_login_to_azure_says_which() -> None:
+    acting = [step for step in steps(expanded("deployment")) if step.get("task") == "AzureCLI@2"]
+    assert len(acting) == 4
+    for step in acting:
+        assert step["inputs"]["azureSubscription"] == "azure-llmops"
+        assert step["env"]["LLMOPS_CREDENTIAL"] == "cli"
+        assert "pytest" not in script(step), "what a model answers is not handled beside a login"
+
+
+@pytest.mark.parametrize("way", ["deployment", "deployment with judges"])
+def test_judges_of_the_endpoint_have_the_secrets_of_a_live_evaluation(way: str) -> None:
+    (stage,) = [stage for stage in expanded(way)["stages"] if stage["stage"] == "endpoint"]
+    (evaluation,) = [step for step in job_steps(stage["jobs"][0]) if "pytest" in script(step)]
+    of_endpoint = {
+        "ENDPOINT": "$(endpoint)",
+        "DEPLOYMENT": "$(deployment)",
+        "LLMOPS_ENDPOINT_TOKEN": "$(LLMOPS_ENDPOINT_TOKEN)",
+    }
+    of_llm = {
+        "LLMOPS_LLM": "live",
+        "LOCAL_LLM_BASE_URL": "$(LOCAL_LLM_BASE_URL)",
+        "LOCAL_LLM_API_KEY": "$(LOCAL_LLM_API_KEY)",
+    }
+    judged = way == "deployment with judges"
+    assert evaluation["env"] == {**of_endpoint, **(of_llm if judged else {})}
+    assert stage.get("variables") == ([{"group": "llm-evaluation"}] if judged else None)
 
 
 def test_the_pull_request_is_told_what_the_gate_decides(pipeline: Node) -> None:
@@ -279,11 +321,24 @@ def test_the_rollback_knows_what_to_take_back(pipeline: Node) -> None:
     for stage, job in jobs(pipeline):
         if stage["stage"] in ("traffic", "rollback"):
             acting = job_steps(job)[-1]
-            assert '--deployment "$DEPLOYMENT"' in script(acting)
-            assert acting["env"] == {"DEPLOYMENT": "$(deployment)"}
-            assert job["variables"] == {
-                "deployment": "$[ stageDependencies.deploy.deploy.outputs['release.deployment'] ]"
+            assert '--deployment "$DEPLOYMENT" --digest "$DIGEST"' in script(acting)
+            assert acting["env"] == {
+                "LLMOPS_CREDENTIAL": "cli",
+                "DEPLOYMENT": "$(deployment)",
+                "DIGEST": "$(digest)",
             }
+            assert job["variables"] == {
+                name: f"$[ stageDependencies.deploy.deploy.outputs['release.{name}'] ]"
+                for name in ("deployment", "digest")
+            }
+
+
+def test_a_canceled_run_is_rolled_back_too(pipeline: Node) -> None:
+    for stage, job in jobs(pipeline):
+        if stage["stage"] == "rollback":
+            assert "always" in called(parse(stage["condition"]))
+            assert job["condition"] == "always()"
+            assert [step for step in job_steps(job) if "condition" in step] == []
 
 
 def test_conditions_of_stages_read_what_is_there(pipeline: Node) -> None:
@@ -333,8 +388,8 @@ def test_what_a_model_writes_commands_no_agent(pipeline: Node) -> None:
     assert evaluations
     for step in evaluations:
         assert step["target"] == {"container": "host", "commands": "restricted", "settableVariables": "none"}
-    (merge,) = [step for step in steps(pipeline) if "llmops merge" in script(step)]
-    assert merge["target"] == {"container": "host", "settableVariables": "none"}
+    for merge in [step for step in steps(pipeline) if "llmops merge" in script(step)]:
+        assert merge["target"] == {"container": "host", "settableVariables": "none"}
 
 
 def test_everything_is_published_whatever_happened(pipeline: Node) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ado_junit
 import pytest
-from ado_agent import FAILED, SKIPPED, SUCCEEDED, Agent, Seen
+from ado_agent import FAILED, SKIPPED, SUCCEEDED, Seen
+from ado_project import commit, git, installed, logs, make_run, results
 from ado_run import Run, Stage
 from ado_server import AzureRepos, azure_repos
-from ado_templates import expand
 from doc_examples import ROOT
 
 USE_CASES = ("redact", "sentiment")
 PARAMETERS: Mapping[str, Any] = {
     "tests": "tests/test_durations.py",
     "packages": "--no-deps --no-build-isolation .",
-    "releasePackages": "--no-deps --no-build-isolation .",
-    "deploy": True,
+    "serviceConnection": "azure-llmops",
 }
 EXAMPLES = """\
 # user:
@@ -42,7 +39,6 @@ negative
 RELEASE = ("approve", "deploy", "endpoint", "traffic", "rollback")
 TESTED = {"test": Stage(name="test", result=SUCCEEDED)}
 BLOCKED = {"test": SUCCEEDED, "evaluate": FAILED} | dict.fromkeys(RELEASE, SKIPPED)
-FOREIGN = ("PYTEST", "LLMOPS", "COV_", "BUILD_", "SYSTEM_", "AGENT_", "TF_BUILD", "VIRTUAL_ENV")
 
 Start = Callable[..., Run]
 
@@ -63,18 +59,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the packages of this environment, but the project itself: the pipeline installs that one."""
-    folder = tmp_path_factory.mktemp("packages")
-    for source in {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
-        for found in source.iterdir():
-            if not found.name.startswith(("pytest_llmops", "__")):
-                (folder / found.name).symlink_to(found)
-    return folder
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Variables of a machine that has all packages but the project itself."""
+    return installed(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture(scope="module")
-def start(repository: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Start:
+def start(repository: Path, packages: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Start:
     """Make a run of the pipeline for the last commit, by default as after a push to main."""
 
     def begin(
@@ -83,24 +74,10 @@ def start(repository: Path, packages: Path, tmp_path_factory: pytest.TempPathFac
         lost: frozenset[int] = frozenset(),
         stages: Mapping[str, Stage] = {},
     ) -> Run:
+        given = {**PARAMETERS, **parameters}
         folder = tmp_path_factory.mktemp("run")
-        inherited = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
-        agent = Agent(
-            repository=repository,
-            environ={**inherited, "PYTHONPATH": str(packages)},
-            seen=Seen(artifacts=folder / "artifacts"),
-        )
-        known = {
-            "Build.BuildId": "42",
-            "Build.Reason": "IndividualCI",
-            "Build.SourceBranch": "refs/heads/main",
-            "Build.SourceVersion": git(repository, "rev-parse", "HEAD").strip(),
-            "System.AccessToken": "token-of-the-job",
-            "System.HostType": "build",
-            **variables,
-        }
-        pipeline = expand(repository / "azure-pipelines.yml", {**PARAMETERS, **parameters}, known)
-        return Run(pipeline=pipeline, agent=agent, folder=folder, variables=known, lost=lost, stages=dict(stages))
+        run = make_run(repository, folder, given, variables, packages)
+        return replace(run, lost=lost, stages=dict(stages))
 
     return begin
 
@@ -115,27 +92,6 @@ def worse(repository: Path) -> Iterator[None]:
     commit(repository, "Shorter prompt")
     yield
     git(repository, "reset", "--quiet", "--hard", "HEAD~1")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
-def commit(folder: Path, message: str) -> None:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", message)
-
-
-def results(run: Run) -> dict[str, str]:
-    return {name: stage.result for name, stage in run.stages.items()}
-
-
-def logs(run: Run) -> str:
-    """All that the steps printed, for the message of a failed assertion."""
-    jobs = [job for stage in run.stages.values() for job in stage.jobs]
-    return "\n".join(f"{job.name} {step.name} {step.result}\n{step.log}" for job in jobs for step in job.steps)
 
 
 def steps(run: Run, stage: str, job: str) -> list[str]:
@@ -162,15 +118,14 @@ def of_pull_request(repos: AzureRepos) -> dict[str, str]:
 @pytest.mark.slow
 def test_a_good_change_passes_and_half_an_evaluation_of_it_does_not(start: Start) -> None:
     run = start()
-    run.execute("test", "evaluate", "approve", "deploy")
-    assert results(run) == dict.fromkeys(("test", "evaluate", "approve", "deploy"), SUCCEEDED), logs(run)
+    run.execute("test", "evaluate", "approve")
+    assert results(run) == dict.fromkeys(("test", "evaluate", "approve"), SUCCEEDED), logs(run)
     outputs = run.stages["evaluate"].outputs()
     assert outputs["gate.verdict.decision"] == "open"
     assert outputs["gate.verdict.summary"].startswith(
         "gate open: 12 gates, 2 FAIL (2 not blocking), 10 PASS; decided: "
     )
     assert steps(run, "evaluate", "gate") == [SUCCEEDED] * 7 + [SKIPPED, SUCCEEDED], "no pull request, no comment"
-    assert run.agent.recorded[0][0] == "Register and deploy"
     check_what_people_see(run)
     check_that_slices_add_up(run.agent.seen)
 

@@ -158,7 +158,44 @@ def test_a_step_has_the_agents_variables_but_no_secret(agent: Agent) -> None:
     script = """echo "$TF_BUILD $BUILD_REASON [$SYSTEM_ACCESSTOKEN] [$MAPPED] $(Build.Reason)" '$(not.there)'"""
     step = {"script": script, "env": {"MAPPED": "$(System.AccessToken)"}}
     job = run(agent, step, **{"Build.Reason": "Manual", "System.AccessToken": "t0k3n"})
-    assert job.steps[0].log == "True Manual [] [t0k3n] Manual $(not.there)\n"
+    assert job.steps[0].log == "True Manual [] [***] Manual $(not.there)\n"
+    assert job.steps[0].secrets == ["MAPPED"]
+
+
+def test_a_secret_is_masked_and_in_no_environment_until_a_step_maps_it(agent: Agent) -> None:
+    show = 'echo "[$TOKEN] [$MAPPED] $(token)" | tee seen.txt'
+    job = run(
+        agent,
+        {"script": "echo '##vso[task.setvariable variable=token;issecret=true]s3cr3t'"},
+        {"script": show},
+        {"script": show, "env": {"MAPPED": "$(token)"}},
+        {"script": "grep --fixed-strings --quiet '[] [s3cr3t] s3cr3t' seen.txt"},
+    )
+    assert [step.result for step in job.steps] == [SUCCEEDED] * 4
+    assert [step.log for step in job.steps[:3]] == [
+        "##vso[task.setvariable variable=token;issecret=true]***\n",
+        "[] [] ***\n",
+        "[] [***] ***\n",
+    ]
+    assert [step.secrets for step in job.steps] == [[], [], ["MAPPED"], []]
+
+
+def test_a_step_is_logged_in_by_its_service_connection_alone(agent: Agent, tmp_path: Path) -> None:
+    (tmp_path / "login").mkdir()
+    (tmp_path / "login" / "az").write_text("#!/bin/sh\necho logged in\n", encoding="utf-8")
+    (tmp_path / "login" / "az").chmod(0o755)
+    agent.connections = {"azure-llmops": tmp_path / "login"}
+    script = "command -v az | grep -q /login/ && az"
+    inline = {"scriptType": "bash", "scriptLocation": "inlineScript", "inlineScript": script}
+    act = {"task": "AzureCLI@2", "displayName": "Act", "inputs": {"azureSubscription": "azure-llmops", **inline}}
+    other = {"task": "AzureCLI@2", "displayName": "Other", "inputs": {"azureSubscription": "other", **inline}}
+    job = run(agent, act, other, {"script": script})
+    assert [(step.result, step.log) for step in job.steps] == [
+        (SUCCEEDED, "logged in\n"),
+        (SUCCEEDED, ""),
+        (FAILED, ""),
+    ]
+    assert [name for name, _ in agent.recorded] == ["Other"]
 
 
 def test_outputs_stay_what_they_were_first(agent: Agent) -> None:
