@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from doc_examples import ROOT, matches, read_blocks, run_page
+from azure_examples import AzureExamples
+from azure_fixtures import azure, azure_authority, azure_sdks, azurite, azurite_process, loopback_only
+from doc_examples import ROOT, matches, needs_azure, read_blocks, run_page
+
+__all__ = ["azure", "azure_authority", "azure_sdks", "azurite", "azurite_process", "loopback_only"]
 
 DOCS = ROOT / "docs"
 SLOW = {
@@ -13,11 +19,14 @@ SLOW = {
     "how-to/choose-thresholds.md",
     "how-to/choose-variants.md",
     "how-to/compare-with-a-baseline.md",
+    "how-to/deploy.md",
     "how-to/judge-a-prompt-change.md",
     "how-to/measure-noise.md",
     "how-to/read-the-report.md",
     "how-to/record-llm-answers.md",
     "how-to/reuse-results.md",
+    "how-to/run-in-azure-ml.md",
+    "how-to/test-an-endpoint.md",
     "how-to/test-your-gates.md",
     "how-to/use-in-notebooks.md",
     "how-to/write-python-tests.md",
@@ -30,9 +39,16 @@ def pages() -> list[object]:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_of_a_page(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page(DOCS / page, tmp_path)
+    with ExitStack() as until_end:
+        workspace = None
+        if needs_azure(DOCS / page):
+            request.getfixturevalue("azurite")
+            workspace = AzureExamples(request.getfixturevalue("azure"), tmp_path, until_end)
+        run_page(DOCS / page, tmp_path, workspace)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,28 @@ def test_a_page_is_one_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     assert [block.line for block in read_blocks(page)] == [1, 4, 10, 13, 17]
     run_page(page, tmp_path)
+
+
+def test_a_program_in_the_background_ends_with_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```console background\n$ echo $$ > id; sleep 60; : --port 8123\n```\n"
+        "```console\n$ until test -s id; do sleep 0.05; done\n$ echo :8123 | tee port\n:8123\n```\n",
+        encoding="utf-8",
+    )
+    run_page(page, tmp_path)
+    assert (tmp_path / "port").read_text(encoding="utf-8") != ":8123\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "id").read_text(encoding="utf-8")), 0)
+
+
+def test_a_page_says_which_of_its_commands_need_azure(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text('```console exit="1"\n$ false azure\n```\n', encoding="utf-8")
+    assert not needs_azure(page)
+    page.write_text('```console azure exit="1"\n$ false\n```\n', encoding="utf-8")
+    assert needs_azure(page)
 
 
 def test_durations_and_rulers_may_differ() -> None:

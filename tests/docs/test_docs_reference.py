@@ -32,6 +32,7 @@ SECTIONS = {
     "llmops.slices": "SlicesBlock",
     "llmops.prices": "PriceBlock",
     "llmops.gate": "GateBlock",
+    "llmops.deployment": "DeploymentBlock",
 }
 
 
@@ -107,7 +108,7 @@ def test_every_setting_is_listed_with_its_names_and_default(setting: Setting) ->
     environment, key, default = rows[f"`--llmops-{setting.name}`"]
     assert (environment, key) == (f"`{setting.key.upper()}`", f"`{setting.key}`")
     if setting.default is not None:
-        assert default == f"`{str(setting.default).lower()}`"
+        assert default == f"`{setting.show(setting.default).lower()}`"
     assert f"`{setting.name}`" in {name for name, *_ in table(text, "setting | value | meaning")}
 
 
