@@ -3,18 +3,58 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded_case import move_into, record, write_case
 
 # On an agent of Azure Pipelines, sessions that tests start would write for the pipeline that runs the tests.
 _OF_THE_AGENT = ("TF_BUILD", "BUILD_", "SYSTEM_")
+_A_SHORT_SESSION = ("evals/ner", "-q", "-p", "no:cacheprovider", "--llmops-max-rows=1", "--llmops-no-cache")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(_OF_THE_AGENT)]:
         del os.environ[name]
+    if sys.dont_write_bytecode and config.getoption("numprocesses", None):
+        _write_byte_code()
+
+
+def _write_byte_code() -> None:
+    """Run a session that may write byte code, for those that tests start.
+
+    Each would otherwise compile the package anew, as pytest rewrites it: half the time of a short session.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *_A_SHORT_SESSION, "--llmops-report-dir", folder],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of the most slow tests, lest one of them runs alone at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one worker, which makes the fixtures of its module once, and files in the order above."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
