@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pytest_llmops.azure import online_specs
 from pytest_llmops.azure.arm import ResourceManager
 from pytest_llmops.azure.clients import Client
+from pytest_llmops.azure.connections import check_connections
 from pytest_llmops.azure.failures import installed, translated
 from pytest_llmops.azure.operations import Outcome, carry_out, outcome_of, settled
 from pytest_llmops.azure.quiet import quiet
@@ -87,14 +88,7 @@ class OnlineEndpoints:
         if found is not None and _kind_of(found) != self._kind:
             what = f"endpoint '{release.endpoint}' is of kind {_kind_of(found)}"
             raise ConfigurationError([release.problem("endpoint", what, "name another one, or correct the kind")])
-        if release.connections:
-            with translated("connections of the workspace"):
-                present = {each.name for each in self._client.ml.connections.list()}
-            if missing := online_specs.missing_connections(release, present):
-                there = f"it has: {', '.join(sorted(present))}" if present else "it has none"
-                what = f"the workspace has no connection '{missing[0]}', which the flow needs"
-                todo = f"make it there, or name it otherwise; {there}"
-                raise ConfigurationError([release.problem("connections", what, todo)])
+        check_connections(self._client, release)
         if release.kubernetes:
             name = release.kubernetes.compute
             with translated(f"compute '{name}'"):

@@ -118,17 +118,3 @@ def variables_of(release: Release, workspace: Workspace, client_id: str = "") ->
         "PROMPTFLOW_RUN_MODE": "serving",
         "PRT_CONFIG_OVERRIDE": ",".join(f"deployment.{name}={value}" for name, value in place.items()),
     }
-
-
-def missing_connections(release: Release, present: set[str]) -> list[str]:
-    """Return the connections that neither the workspace nor the deployment's variables have.
-
-    Variables are ``<CONNECTION>_<KEY>`` for images made here, and ``<CONNECTION>`` for those of prompt flow.
-    """
-    given = {name.upper() for name in release.environment_variables}
-
-    def is_given(connection: str) -> bool:
-        name = "".join(letter if letter.isalnum() else "_" for letter in connection.upper())
-        return name in given or any(variable.startswith(f"{name}_") for variable in given)
-
-    return [name for name in release.connections if name not in present and not is_given(name)]

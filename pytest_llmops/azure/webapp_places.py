@@ -12,8 +12,8 @@ from typing import Any
 
 from pytest_llmops.azure.arm import ResourceManager
 from pytest_llmops.azure.clients import Client
+from pytest_llmops.azure.connections import check_connections
 from pytest_llmops.azure.failures import translated
-from pytest_llmops.azure.online_specs import missing_connections
 from pytest_llmops.azure.operations import Outcome, carry_out
 from pytest_llmops.azure.webapp_settings import has_slots
 from pytest_llmops.errors import ConfigurationError
@@ -106,12 +106,7 @@ class Places:
             if self._arm.get(self.registry, _REGISTRIES) is None:
                 what = f"there is no registry '{self._where.registry}' in '{self._where.registry_resource_group}'"
                 raise ConfigurationError([release.problem("registry", what, "make it, or correct its name")])
-        if release.connections:
-            with translated("connections of the workspace"):
-                present = {each.name for each in self._client.ml.connections.list()}
-            if missing := missing_connections(release, present):
-                what = f"the workspace has no connection '{missing[0]}', which the flow needs"
-                raise ConfigurationError([release.problem("connections", what, "make it there")])
+        check_connections(self._client, release)
 
     def check_plan(self, release: Release) -> None:
         """Check that the plan, if it is there, is one as the release says.

@@ -366,7 +366,8 @@ def test_what_has_to_be_there_is_said_before_anything_is_made(
     )
     needing = replace(BLUE, connections=("aoai",))
     assert refusal(apps(), needing) == (
-        f"{start}connections: the workspace has no connection 'aoai', which the flow needs; make it there"
+        f"{start}connections: the workspace has no connection 'aoai', which the flow needs; "
+        "make it there, or name it otherwise; it has none"
     )
     web.plan("plan-web", "B3")
     assert refusal(apps(), BLUE) == (
