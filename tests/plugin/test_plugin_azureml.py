@@ -171,7 +171,8 @@ def test_a_storm_of_429_delays_a_session_and_changes_nothing(triaging: Project, 
     assert len(cloud.submissions) == 2
 
 
-def test_a_run_that_vanishes_closes_the_gate(triaging: Project, cloud: Cloud) -> None:
+def test_a_run_that_vanishes_closes_the_gate(triaging: Project, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "_UNSEEN", 0.5)
     cloud.open.clear()
 
     def vanish() -> None:
