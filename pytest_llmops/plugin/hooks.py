@@ -28,9 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     import os
 
     from pytest_llmops.ado.environment import is_on
+    from pytest_llmops.plugin.reading import read_settings
     from pytest_llmops.plugin.results import Results
     from pytest_llmops.plugin.runtime import Runtime
-    from pytest_llmops.plugin.settings import read_settings
     from pytest_llmops.plugin.slicing import with_slice
 
     config.addinivalue_line("markers", "llmops(experiment): run the test once for each cell of an experiment.yaml")
