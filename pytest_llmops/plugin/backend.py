@@ -76,6 +76,24 @@ class Backend:
             workspace = ""
         return Compute(workspace=workspace, instance_type=self._settings["instance-type"] or "")
 
+    def fetch(self, folder: Path, asset: str) -> Path:
+        """Get the local copy of a data asset that an experiment in ``folder`` names.
+
+        Raises:
+            LLMOpsError: where the workspace can't be reached, or the asset is not what it was registered as.
+        """
+        from pytest_llmops.api.assets import fetch_asset
+
+        return fetch_asset(
+            asset,
+            folder=folder,
+            root=self._root,
+            environ=os.environ,
+            ledger=self._root / str(self._settings["ledger"]),
+            given=self._given,
+            credential=self._settings["credential"],
+        )
+
     def make_engine(
         self, tags: Mapping[str, str], *, session: str, begun: float, processes: int, shared: Path | None
     ) -> Engine:

@@ -304,7 +304,7 @@ class Runtime:
             strict=self.settings["strict"],
             max_rows=self.settings["max-rows"],
             baseline=self._baseline_path(),
-            fetch=partial(self._fetch, path.parent),
+            fetch=partial(self._backend.fetch, path.parent),
         )
         self._note_subject(path, experiment)
         for warning in experiment.warnings:
@@ -316,20 +316,6 @@ class Runtime:
                 self.settings.options(recording=self.name, llm_limit=self.llm_limit()),
                 compute=self._backend.compute_for(path.parent),
             ),
-        )
-
-    def _fetch(self, folder: Path, asset: str) -> Path:
-        """Get the local copy of a data asset that an experiment in ``folder`` names."""
-        from pytest_llmops.api.assets import fetch_asset
-
-        return fetch_asset(
-            asset,
-            folder=folder,
-            root=self._config.rootpath,
-            environ=os.environ,
-            ledger=self._config.rootpath / str(self.settings["ledger"]),
-            given={name: self.settings[name] for name in ("subscription", "resource-group", "workspace")},
-            credential=self.settings["credential"],
         )
 
     def _started_engine(self) -> Engine:
