@@ -116,7 +116,7 @@ class Server:
     process: subprocess.Popen[str]
 
     def score(self, **inputs: Any) -> requests.Response:
-        return requests.post(self.url + SCORE, json=inputs, timeout=20)
+        return requests.post(self.url + SCORE, json=inputs, timeout=60)
 
 
 def instructions(context: Path) -> list[tuple[str, str]]:
@@ -181,7 +181,7 @@ def wait_until_healthy(server: Server, image: Path) -> None:
 def is_healthy(server: Server) -> bool:
     try:
         return requests.get(server.url + HEALTH, timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

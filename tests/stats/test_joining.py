@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_llmops.records.encoding import to_json
@@ -172,6 +172,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VALUES, max_size=6))
 def test_a_result_is_joined_with_itself_as_it_comes_back_from_a_file(texts: list[Any]) -> None:
     new, old = result(texts), result([to_json(text) for text in texts])
