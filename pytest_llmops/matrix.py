@@ -48,13 +48,7 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
             path, 0, "llmops.variants", "include and exclude leave no variant to run", "widen one of them"
         )
     found = tuple(
-        Cell(
-            experiment=path,
-            use_case=experiment.name,
-            flow=experiment.flow.name,
-            dataset=dataset.name,
-            variant=variant,
-        )
+        cell_of(experiment, path, dataset.name, variant)
         for dataset in experiment.datasets
         for variant in variants
         if _selected(variant, selection)
@@ -62,6 +56,11 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
     if repeated := [name for name, times in Counter(cell.id for cell in found).items() if times > 1]:
         raise ConfigurationError.one(path, 0, "datasets", f"two cells are named '{repeated[0]}'", "rename a dataset")
     return found
+
+
+def cell_of(experiment: Experiment, path: str, dataset: str, variant: Variant) -> Cell:
+    """Name the cell of an experiment's dataset and a variant of its flow. ``path`` is that of its file."""
+    return Cell(experiment=path, use_case=experiment.name, flow=experiment.flow.name, dataset=dataset, variant=variant)
 
 
 def all_variants(flow: Flow, rules: VariantRules) -> tuple[Variant, ...]:

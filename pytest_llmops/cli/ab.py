@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_llmops.cli.azure_options import add_azure, connected
 from pytest_llmops.cli.base import add_command, show
 from pytest_llmops.cli.compare import show_comparison
-from pytest_llmops.cli.loading import experiment_file
+from pytest_llmops.cli.loading import add_experiment, experiment_file
 from pytest_llmops.cli.releasing import present_target, rollout_of, service_of, tell
 from pytest_llmops.errors import CloudError, LLMOpsError
 from pytest_llmops.records.deployment import FLOW_DIGEST
@@ -32,7 +32,7 @@ _ALL = 100
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
     parser = add_command(commands, "ab", "evaluate two deployments on the same rows, and say which should serve")
-    parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment file, or a folder that has one")
+    add_experiment(parser)
     parser.add_argument("baseline", metavar="BASELINE", help="deployment that the other one is compared with")
     parser.add_argument("candidate", metavar="CANDIDATE", help="deployment that may take the traffic")
     parser.add_argument("--env", required=True, help="environment, whose endpoint has both deployments")

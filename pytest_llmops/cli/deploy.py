@@ -90,11 +90,10 @@ def _planned(target: Target, client: Client, admission: Admission, *, with_traff
     """Return the text of a dry run. What the command itself would refuse is refused here, too."""
     from pytest_llmops.azure.models import find, model_name
     from pytest_llmops.cli.register import packed
-    from pytest_llmops.deployment.admission import OVERRIDE, VERDICT, tags_of
+    from pytest_llmops.deployment.admission import approval_of, tags_of
     from pytest_llmops.deployment.plan import plan_lines
 
     experiment, tags = admission.experiment, tags_of(admission)
-    same = {name: tags[name] for name in (VERDICT, OVERRIDE) if name in tags}
     with packed(admission) as package, rollout_of(replace(target, flow=package.flow), client) as rollout:
         if admission.is_open:
             rollout.check(admission.digest, with_traffic=with_traffic)
@@ -102,7 +101,7 @@ def _planned(target: Target, client: Client, admission: Admission, *, with_traff
         return plan_lines(
             target.release,
             service.find(target.release.endpoint),
-            find(client, model_name(experiment.name), admission.digest, same),
+            find(client, model_name(experiment.name), admission.digest, approval_of(tags)),
             tags,
             flow=experiment.flow,
             digest=admission.digest,

@@ -33,6 +33,11 @@ def load_as_asked(options: argparse.Namespace) -> Experiment:
     return load_experiment(file, root=root, env=options.env, environ=os.environ, live=live, fetch=fetch)
 
 
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Declare the argument that ``experiment_file`` reads."""
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment file, or a folder that has one")
+
+
 def experiment_file(text: str) -> Path:
     """Return the absolute path of an experiment file, or of the only one in a folder.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_llmops.cli.admitting import add_admission, admitted, refusal
 from pytest_llmops.cli.azure_options import add_azure, connected
 from pytest_llmops.cli.base import add_command, show
+from pytest_llmops.cli.loading import add_experiment
 
 if TYPE_CHECKING:
     from pytest_llmops.azure.clients import Client
@@ -26,7 +27,7 @@ _UNITS = ("bytes", "KB", "MB", "GB")
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
     parser = add_command(commands, "register", "register a flow as a model of the workspace, if its gate is open")
-    parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment file, or a folder that has one")
+    add_experiment(parser)
     parser.add_argument("--env", help="environment whose overlay the gate may be decided with; without it, none")
     parser.add_argument("--dry-run", action="store_true", help="say what would be uploaded, and do nothing")
     add_admission(parser)
@@ -58,10 +59,10 @@ def register_admitted(client: Client, admission: Admission, package: Package, *,
         AccessError, CloudError: where Azure refuses it.
     """
     from pytest_llmops.azure.models import find, model_name, register, upload_of
-    from pytest_llmops.deployment.admission import OVERRIDE, VERDICT, tags_of
+    from pytest_llmops.deployment.admission import approval_of, tags_of
 
     name, tags = model_name(admission.experiment.name), tags_of(admission)
-    same = {key: tags[key] for key in (VERDICT, OVERRIDE) if key in tags and not in_use}
+    same = {} if in_use else approval_of(tags)
     if (known := find(client, name, admission.digest, same)) is not None:
         show([f"model {known.name}:{known.version} is of the same files; nothing is uploaded"])
         return known

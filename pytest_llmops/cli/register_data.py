@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llmops.cli.azure_options import add_azure, connected
 from pytest_llmops.cli.base import add_command, show
-from pytest_llmops.cli.loading import experiment_file
+from pytest_llmops.cli.loading import add_experiment, experiment_file
 
 if TYPE_CHECKING:
     from pytest_llmops.azure.assets import LocalData
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
     parser = add_command(commands, "register-data", "register local datasets as data assets where they are new")
-    parser.add_argument("experiment", metavar="EXPERIMENT", help="an experiment.yaml, or a folder with one in it")
+    add_experiment(parser)
     parser.add_argument("--env", help="read the overlay experiment.ENV.yaml")
     parser.add_argument("--dry-run", action="store_true", help="say what would be registered, and register nothing")
     add_azure(parser)

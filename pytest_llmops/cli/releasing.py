@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llmops.cli.azure_options import add_azure, connected
 from pytest_llmops.cli.base import add_command, show
+from pytest_llmops.cli.loading import add_experiment
 from pytest_llmops.errors import ConfigurationError, LLMOpsError
 from pytest_llmops.records.deployment import Release, Traffic
 from pytest_llmops.records.experiment import Experiment, Flow, VariantRules
@@ -61,7 +62,7 @@ def add_release_command(commands: Commands, name: str, purpose: str) -> argparse
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Declare the options that ``target_of`` and ``connected`` obey."""
-    parser.add_argument("experiment", metavar="EXPERIMENT", help="experiment file, or a folder that has one")
+    add_experiment(parser)
     parser.add_argument("--env", required=True, help="environment, as the deployment's configuration names it")
     parser.add_argument(
         "--kind",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pytest_llmops import __version__
 from pytest_llmops.azure.variables import variable
 from pytest_llmops.errors import LLMOpsError
-from pytest_llmops.matrix import all_variants
+from pytest_llmops.matrix import all_variants, cell_of
 from pytest_llmops.plan import demands_on
 from pytest_llmops.records.deployment import FLOW_DIGEST
 from pytest_llmops.records.experiment import RUN, Experiment, Flow, VariantRules
@@ -183,6 +183,11 @@ def tags_of(admission: Admission) -> dict[str, str]:
     return {name[:_KEY]: one_line(value, _VALUE) for name, value in (tags | metrics).items() if value}
 
 
+def approval_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """Pick the tags that say how something was let through: by its gate, or for somebody's reason."""
+    return {name: tags[name] for name in (VERDICT, OVERRIDE) if name in tags}
+
+
 def _closed(check: GateCheck) -> Iterator[str]:
     """Yield what is wrong with the decision, and what closed the gate where that is what it says."""
     yield from (f"the gate is closed: {problem}" for problem in check.problems)
@@ -258,16 +263,7 @@ def _of_variant(file: GateFile, path: str, experiment: Experiment, variant: Vari
 
 
 def _cells(experiment: Experiment, path: str, variant: Variant) -> Sequence[Cell]:
-    return [
-        Cell(
-            experiment=path,
-            use_case=experiment.name,
-            flow=experiment.flow.name,
-            dataset=dataset.name,
-            variant=variant,
-        )
-        for dataset in experiment.datasets
-    ]
+    return [cell_of(experiment, path, dataset.name, variant) for dataset in experiment.datasets]
 
 
 def _recorded_path(file: GateFile, experiment: Experiment) -> str:
