@@ -83,7 +83,6 @@ def test_a_command_says_what_it_does(command: list[str], capsys: pytest.CaptureF
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a ledger that holds one run of three rows, below the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LLMOPS_LEDGER", raising=False)
     with closing(Ledger(tmp_path / ".llmops")) as kept:
         Engine(kept).run(write_request(tmp_path))
     return tmp_path / ".llmops"

@@ -31,8 +31,6 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder, in no repository and no pipeline."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    for name in ("TF_BUILD", "BUILD_BUILDID", "BUILD_SOURCEVERSION"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def in_a_pipeline(monkeypatch: pytest.MonkeyPatch, build: str = "77", commit: str = SHA) -> None:

@@ -29,7 +29,6 @@ TODO = "run the evaluation again"
 def two_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two shards, ``shards/1`` and ``shards/2``, of a session with an open gate, and a decision of an earlier one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TF_BUILD", raising=False)
     put(session())
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "gate.json").write_text('{"state": "open"}', encoding="utf-8")

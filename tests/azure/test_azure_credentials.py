@@ -41,14 +41,6 @@ _REFUSED = Answer(
 )
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of whoever runs the tests decides who logs in."""
-    for name in list(os.environ):
-        if name.startswith(("AZURE", "SYSTEM_", "LLMOPS_", "IDENTITY_", "MSI_")) or name in {"TF_BUILD", "CI"}:
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def directory(azure_authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Directory]:
     """The token endpoint, which this process logs in at."""

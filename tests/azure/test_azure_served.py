@@ -45,8 +45,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("LLMOPS_CREDENTIAL", "cli")
-    for name in ("TF_BUILD", "CI"):
-        monkeypatch.delenv(name, raising=False)
     return root
 
 

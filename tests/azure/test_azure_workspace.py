@@ -168,8 +168,6 @@ def test_a_login_that_has_expired_is_said_before_anything_is_asked(
     azure: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    for name in ("TF_BUILD", "CI"):
-        monkeypatch.delenv(name, raising=False)
     install_az(tmp_path, error=EXPIRED)
     with pytest.raises(AccessError) as refused:
         connect(WORKSPACE, get_credential("cli", os.environ)).check_access()

@@ -28,12 +28,6 @@ def test_hostile() -> None:
 """
 
 
-@pytest.fixture(autouse=True)
-def no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TF_BUILD", "SYSTEM_HOSTTYPE", "LLMOPS_ADO"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def found(result: pytest.RunResult) -> list[Command]:
     return ado_log.parse(f"{result.stdout}\n{result.stderr}")
 

@@ -53,8 +53,6 @@ def test_a_session_reuses_runs_as_its_settings_say() -> None:
 
 def test_a_session_has_one_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "log_in", lambda *_: SimpleNamespace())
-    for name in ("subscription", "resource-group", "workspace"):
-        monkeypatch.delenv("LLMOPS_" + name.upper().replace("-", "_"), raising=False)
     for name, workspace in (("orders", "ws-a"), ("refunds", "ws-a"), ("ner", "ws-b")):
         (tmp_path / "evals" / name).mkdir(parents=True)
         (tmp_path / "evals" / name / ".env").write_text(

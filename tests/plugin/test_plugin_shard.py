@@ -48,7 +48,6 @@ SHARDS = {1: ["b"], 2: ["d"], 3: ["a", "c"]}
 @pytest.fixture
 def divisible(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """Four cells of different sizes, of which the smallest fails its threshold."""
-    monkeypatch.delenv("TF_BUILD", raising=False)
     write(project)
     (project.folder / "words.jsonl").unlink()
     for name, count in ROWS.items():

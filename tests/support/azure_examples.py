@@ -21,8 +21,6 @@ from azure_runs import computing
 from pytest_llmops.cli import main
 from pytest_llmops.engines.local import LocalEngine
 
-_IN_CI = ("TF_BUILD", "CI")
-
 
 @dataclass(frozen=True, slots=True)
 class AzureExamples:
@@ -66,8 +64,6 @@ class AzureExamples:
         with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
             for name, value in self.environ(os.environ).items():
                 patch.setenv(name, value)
-            for name in _IN_CI:
-                patch.delenv(name, raising=False)
             with redirect_stdout(output), redirect_stderr(output):
                 try:
                     code = main(shlex.split(command)[1:])
