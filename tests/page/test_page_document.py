@@ -7,12 +7,14 @@ import math
 import re
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from overview_samples import open_view
 from playwright.sync_api import Page
 from report_samples import (
     EXPERIMENT,
@@ -399,17 +401,17 @@ def test_whatever_values_are_the_page_holds_them_as_text(output: dict[str, Any],
     assert overview(session)["experiments"][0]["gates"][0]["details"] == [visible(text)]
 
 
-def test_the_browser_reads_what_was_written(page: Page) -> None:
+def test_the_browser_reads_what_was_written(page: Page, tmp_path: Path) -> None:
     output = {str(number): text for number, text in enumerate([*HOSTILE, "</script><script>alert(1)</script>", "<!--"])}
     session = report(cells=(with_output({**output, "n": [1.5, -0.1, 1e-300, 2**53, 2**60, math.nan]}),))
-    page.set_content(render_page(session))
+    open_view(page, tmp_path, session)
     for name, values in blocks(session).items():
         assert page.evaluate("id => JSON.parse(document.getElementById(id).textContent)", name) == values
 
 
-def test_the_title_is_text(page: Page) -> None:
+def test_the_title_is_text(page: Page, tmp_path: Path) -> None:
     closed = report(cells=())
     reason = "</title><script>alert(1)</script>"
     session = replace(closed, gates=(), decision=replace(closed.decision, reasons=(reason,)))
-    page.set_content(render_page(session))
+    open_view(page, tmp_path, session)
     assert page.title() == f"gate: closed: {reason} - pytest-llmops"

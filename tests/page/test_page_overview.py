@@ -24,6 +24,7 @@ from report_samples import EXPERIMENT, FEW_SHOT, TERSE, report
 from pytest_llmops.records.gate import GateResult
 from pytest_llmops.records.report import Decision
 from pytest_llmops.records.run import Variant
+from pytest_llmops.reports.page import render_page
 
 
 def board(page: Page) -> Locator:
@@ -36,6 +37,13 @@ def ranked(page: Page) -> list[str]:
     places = [place.split()[0] for place in texts(rows.locator(".place"))]
     names = texts(rows.locator(".variant a"))
     return [f"{place} {name}" for place, name in zip(places, names, strict=True)]
+
+
+def test_the_page_opens_from_a_file(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(render_page(report()), encoding="utf-8")
+    page.goto(file.as_uri())
+    expect(page.get_by_role("heading", level=1)).to_have_text("gate: closed: 1 of 4 gates failed")
 
 
 def test_the_decision_and_its_limits_come_first(page: Page, tmp_path: Path) -> None:

@@ -23,23 +23,27 @@ ANSWERS = (
 ALLOWED = 400
 """Milliseconds. It takes about 100; a machine that is busy with other tests needs more."""
 
-FASTEST = """async (changed) => {
-  const before = location.hash, times = [];
+FASTEST = """async ([changed, allowed]) => {
+  const before = location.hash;
   const pause = () => new Promise((done) => setTimeout(done, 150));
   const watched = { subtree: true, childList: true, characterData: true };
-  for (let turn = 0; turn < 3; turn++) {
+  let fastest = Infinity;
+  for (let turn = 0; turn < 3 && fastest >= allowed; turn++) {
     const start = performance.now();
     const seen = new Promise((done) => new MutationObserver(done).observe(document.body, watched));
     location.hash = `${before}&${changed}`;
     await seen;
     document.body.getBoundingClientRect();
-    times.push(performance.now() - start);
+    fastest = Math.min(fastest, performance.now() - start);
     location.hash = before;
     await pause();
   }
-  return Math.min(...times);
+  return fastest;
 }"""
-"""Milliseconds from a change of the address until the table is changed and laid out: the fastest of three times."""
+"""Milliseconds from a change of the address until the table is changed and laid out: the fastest of three times.
+
+The first one that is fast enough is the last.
+"""
 
 
 def test_rows_that_failed_come_first_and_then_the_lowest_scores(page: Page, tmp_path: Path) -> None:
@@ -281,4 +285,4 @@ def test_twenty_thousand_rows_are_sifted_at_once(page: Page, tmp_path: Path) -> 
 
     tried = ("q=tailor+smith", "show=worse", "sort=-tokens", "sort=inputs", "slice=language%3Dcook", "page=150")
     for changed in tried:
-        assert page.evaluate(FASTEST, changed) < ALLOWED, changed
+        assert page.evaluate(FASTEST, [changed, ALLOWED]) < ALLOWED, changed

@@ -124,3 +124,19 @@ def test_what_is_claimed_holds_for_all_comparisons_together() -> None:
     together = stands(cells, gates)[cells[1].cell.id].metrics["matcher.f1"]
     assert (alone.word, alone.p_value) == ("better", 0.03125)
     assert (together.word, together.p_value) == ("alike", 0.625)
+
+
+def test_a_candidate_is_beside_the_flow_even_where_it_decides() -> None:
+    new = Variant(id="new", is_default=False, is_candidate=True)
+    cells = [scored(new, HALF, rows=40), scored(TERSE, HALF, rows=40)]
+    agreement = replace(gate(new, 0.5), name="run.agreement")
+    gates = [gate(new, 0.5), agreement, replace(gate(TERSE, 0.5), blocking=False)]
+    (stand,) = stands(cells, gates).values()
+    assert (stand.reference, list(stand.metrics)) == (cells[1].cell.id, ["matcher.f1"])
+
+
+def test_a_candidate_is_marked(page: Page, tmp_path: Path) -> None:
+    new = Variant(id="new", is_default=False, is_candidate=True)
+    open_view(page, tmp_path, session([gate(TERSE, 0.5), gate(new, 0.5)], [scored(v, HALF) for v in (TERSE, new)]))
+    row = page.get_by_role("table", name=re.compile("^Variants of")).locator("tr", has_text="new")
+    assert texts(row.locator(".chip"))[0] == "candidate"
