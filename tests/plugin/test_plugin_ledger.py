@@ -31,7 +31,7 @@ class Counted(Project):
 
 
 @pytest.fixture
-def counted(pytester: pytest.Pytester) -> Counted:
+def counted(pytester: pytest.Pytester, short_sessions: None) -> Counted:
     project = Counted(pytester)
     project.run().assert_outcomes(passed=2)
     assert project.new_calls() == (4, 4)
@@ -134,6 +134,7 @@ def test_sessions_side_by_side_execute_each_row_once(pytester: pytest.Pytester) 
     assert project.new_calls() == (30, 30)
 
 
+@pytest.mark.usefixtures("own_processes")
 def test_all_reused_starts_no_process(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(command: Any, **options: Any) -> Any:
         assert command[0] == "git", "a process was started"

@@ -55,6 +55,7 @@ ALL_REUSED = [
 ]
 
 
+@pytest.mark.usefixtures("own_processes")
 def test_nothing_is_executed_or_written(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a process was started")

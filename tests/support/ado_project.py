@@ -13,6 +13,12 @@ from ado_agent import Agent, Seen
 from ado_run import Run
 from ado_templates import expand
 
+_IN_LITTLE_TIME = {
+    "PIP_COMPILE": "0",
+    "PYTEST_ADDOPTS": "--assert=plain -p no:hypothesispytest -p no:anyio",
+    "PYTEST_XDIST_AUTO_NUM_WORKERS": "1",
+}
+"""Of each job's new environment, little is used once: it is not compiled, nor rewritten, for what comes after."""
 _FOREIGN = ("PYTEST", "LLMOPS", "COV_", "BUILD_", "SYSTEM_", "AGENT_", "TF_BUILD", "VIRTUAL_ENV", "PYTHON")
 
 
@@ -41,7 +47,7 @@ def installed(base: Path) -> dict[str, str]:
         for found in source.iterdir():
             if not found.name.startswith(("pytest_llmops", "__")):
                 (folder / found.name).symlink_to(found)
-    return {"PYTHONUSERBASE": str(base), "PYTHONPATH": str(folder)}
+    return {"PYTHONUSERBASE": str(base), "PYTHONPATH": str(folder), **_IN_LITTLE_TIME}
 
 
 def make_run(
