@@ -13,6 +13,7 @@ from typing import NoReturn
 from pytest_llmops import __version__
 from pytest_llmops.cli import (
     ab,
+    audit,
     baseline,
     compare,
     deploy,
@@ -42,6 +43,7 @@ _COMMANDS = (
     regate,
     noise,
     mutate,
+    audit,
     gate,
     pr_comment,
     merge,
