@@ -17,7 +17,7 @@ from typing import Any
 
 OPERATIONS = ("chat/completions", "completions", "embeddings", "responses")
 _OPERATION = re.compile(rf"/({'|'.join(OPERATIONS)})/?$")
-_MODULES = ("httpx", "httpx2")
+MODULES = ("httpx", "httpx2")
 
 # The two modules have the same classes, and either may be absent: their clients, requests and responses are Any here.
 Send = Callable[..., Any]
@@ -36,7 +36,7 @@ def patch_send(sync: Wrap, asynchronous: Wrap) -> Callable[[], None]:
     A wrap is given the ``send`` in place and its module. Wrappings come off in the reverse order of their making.
     """
     restore = []
-    for module in map(importlib.import_module, filter(importlib.util.find_spec, _MODULES)):
+    for module in map(importlib.import_module, filter(importlib.util.find_spec, MODULES)):
         for client, wrap in ((module.Client, sync), (module.AsyncClient, asynchronous)):
             restore.append(functools.partial(setattr, client, "send", client.send))
             client.send = functools.wraps(client.send)(wrap(client.send, module))

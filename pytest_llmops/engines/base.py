@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from pytest_llmops.engines.workers import Library
 from pytest_llmops.records.run import Line, Outcome, Reads, RunRequest, RunResult
 
 Progress = Callable[[int, int], None]
@@ -39,8 +40,8 @@ class Remote(Protocol):
 class Engine(Protocol):
     """Executes runs. Safe to call from several threads at once: runs overlap."""
 
-    def warm_up(self) -> None:
-        """Start what takes time to start, without waiting for it."""
+    def warm_up(self, library: Library = "promptflow") -> None:
+        """Start what takes time to start for flows that need a library, without waiting for it."""
 
     def run(
         self, request: RunRequest, *, journal: Journal | None = None, progress: Progress | None = None

@@ -32,16 +32,22 @@ def placeholders(mode: LLMMode) -> dict[str, str]:
     }
 
 
-def resolve_variables(variables: Mapping[str, Any], connections: Iterable[Connection]) -> dict[str, str]:
+def resolve_variables(
+    variables: Mapping[str, Any], connections: Iterable[Connection], mode: LLMMode = "live"
+) -> dict[str, str]:
     """Replace values of the form ``${connection.key}`` by what the connection holds.
 
-    A key that the connection lacks is left as it is written, as prompt flow does.
+    A key that the connection lacks is left as it is written, as prompt flow does, but where the run needs no keys:
+    there it is left out, and placeholders stand in.
 
     Raises:
         RunError: when the connection is not there.
     """
     by_name = {connection.name: connection for connection in connections}
-    return {name: _resolve(name, as_text(value), by_name) for name, value in variables.items()}
+    resolved = {name: _resolve(name, as_text(value), by_name) for name, value in variables.items()}
+    return {
+        name: value for name, value in resolved.items() if not (needs_no_keys(mode) and _REFERENCE.fullmatch(value))
+    }
 
 
 def as_text(value: Any) -> str:

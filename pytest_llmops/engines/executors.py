@@ -25,6 +25,10 @@ def executor_of(request: RunRequest, scratch: Path, tracker: Tracker) -> Executo
         from pytest_llmops.engines.function.executor import FunctionExecutor
 
         return FunctionExecutor(tracker.paused)
+    if flow.kind == "workflow":
+        from pytest_llmops.engines.agentframework.executor import WorkflowExecutor
+
+        return WorkflowExecutor(tracker.paused)
     from pytest_llmops.engines.promptflow.setup import preload
 
     try:

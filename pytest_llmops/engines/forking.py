@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pytest_llmops.engines.events import Event, decode
 from pytest_llmops.engines.process import end_group
-from pytest_llmops.engines.workers import CLOSED, RUN, RUN_WARM, WARM_UP, python_command
+from pytest_llmops.engines.workers import CLOSED, RUN, RUN_WITH, WARM_UP, Library, python_command
 
 _CHUNK = 1 << 18
 _PATIENCE = 5.0
@@ -77,13 +77,13 @@ class ForkServer:
         self._server: _Server | None = None
         self._closed = False
 
-    def warm_up(self) -> None:
-        """Start the server and have it import promptflow, without waiting for it."""
+    def warm_up(self, library: Library) -> None:
+        """Start the server and have it import a library, without waiting for it."""
         with self._lock:
-            self._send(WARM_UP)
+            self._send(WARM_UP[library])
 
-    def launch(self, *, warm: bool) -> ForkedWorker:
-        """Fork a worker. ``warm`` tells whether its flow needs promptflow.
+    def launch(self, library: Library | None) -> ForkedWorker:
+        """Fork a worker. ``library`` is what its flow needs.
 
         Raises:
             OSError: when no process can be started.
@@ -92,7 +92,7 @@ class ForkServer:
         worker = ForkedWorker(ours)
         try:
             with theirs, self._lock:
-                self._send(RUN_WARM if warm else RUN, theirs.fileno())
+                self._send(RUN_WITH[library] if library else RUN, theirs.fileno())
         except OSError:
             worker.close()
             raise

@@ -10,24 +10,24 @@ from pytest_llmops.engines.base import Journal, Progress
 from pytest_llmops.engines.driving import Drive
 from pytest_llmops.engines.redaction import redacted
 from pytest_llmops.engines.text import one_line
-from pytest_llmops.engines.workers import Launcher
+from pytest_llmops.engines.workers import Launcher, Library, library_of
 from pytest_llmops.records.run import RunRequest, RunResult
 
 
 class LocalEngine:
     """Executes runs in worker processes, so flows can't harm each other or the process that asks.
 
-    Workers are forked from a warm server that has promptflow imported, or, with ``fork=False`` and where processes
-    can't fork, started one by one.
+    Workers are forked from a warm server that has the libraries of flows imported, or, with ``fork=False`` and where
+    processes can't fork, started one by one.
     """
 
     def __init__(self, *, fork: bool = hasattr(os, "fork")) -> None:
         self._launcher = _launcher(fork)
         self._closed = False
 
-    def warm_up(self) -> None:
-        """Start the server and have it import promptflow, without waiting for it."""
-        self._launcher.warm_up()
+    def warm_up(self, library: Library = "promptflow") -> None:
+        """Start the server and have it import a library, without waiting for it."""
+        self._launcher.warm_up(library)
 
     def run(
         self, request: RunRequest, *, journal: Journal | None = None, progress: Progress | None = None
@@ -45,9 +45,9 @@ class LocalEngine:
             order = orders.encode(orders.from_here(request, track=track))
         except Exception as problem:
             return drive.tally.failed(f"the rows can't be handed to another process: {one_line(problem)}")
-        warm = request.flow.kind != "callable" and request.address is None
+        library = library_of(request)
         try:
-            return drive.through(lambda: self._launcher.launch(warm=warm), order, lambda: self._closed)
+            return drive.through(lambda: self._launcher.launch(library), order, lambda: self._closed)
         except OSError as problem:
             return drive.break_off(f"could not be started ({problem})")
 

@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pytest_llmops.engines import events
+from pytest_llmops.engines.agentframework import setup as agentframework
 from pytest_llmops.engines.marks import read_marks
 from pytest_llmops.engines.process import describe_exit, end_group, last_output, redirect_standard_streams
-from pytest_llmops.engines.promptflow.setup import preload
+from pytest_llmops.engines.promptflow import setup as promptflow
 from pytest_llmops.engines.worker import work
-from pytest_llmops.engines.workers import RUN_WARM, WARM_UP
+from pytest_llmops.engines.workers import RUN_WITH, WARM_UP, Library
+
+_LIBRARIES = {command: library for commands in (WARM_UP, RUN_WITH) for library, command in commands.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Server:
         self._control = control
         self._home = home
         self._workers: dict[int, _Worker] = {}
-        self._warm = False
+        self._warm: set[Library] = set()
         self._runs = 0
 
     def serve(self) -> None:
@@ -72,8 +75,8 @@ class Server:
     def _obey(self) -> bool:
         """Obey one command; tell whether there was one."""
         command, descriptors, *_ = socket.recv_fds(self._control, 1, 1)
-        if command in (WARM_UP, RUN_WARM):
-            self._warm_up()
+        if command in _LIBRARIES:
+            self._warm_up(_LIBRARIES[command])
         for descriptor in descriptors:
             channel = socket.socket(fileno=descriptor)
             channel.set_inheritable(False)
@@ -84,14 +87,20 @@ class Server:
                 channel.close()
         return bool(command)
 
-    def _warm_up(self) -> None:
-        if not self._warm:
-            self._warm = True
+    def _warm_up(self, library: Library) -> None:
+        if library not in self._warm:
+            self._warm.add(library)
             # A worker that needs it tries again, and reports what is wrong.
             with contextlib.suppress(Exception):
-                preload(self._home)
+                self._preload(library)
             gc.collect()
             gc.freeze()
+
+    def _preload(self, library: Library) -> None:
+        if library == "promptflow":
+            promptflow.preload(self._home)
+        else:
+            agentframework.preload()
 
     def _fork(self, channel: socket.socket) -> None:
         self._runs += 1

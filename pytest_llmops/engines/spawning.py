@@ -1,4 +1,4 @@
-"""Workers that are fresh Python processes: the way where processes can't fork. Slow, since each imports promptflow."""
+"""Workers that are fresh Python processes: the way where processes can't fork. Slow: each imports what it needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weakref import WeakSet
 from pytest_llmops.engines.events import Event, decode, died
 from pytest_llmops.engines.marks import read_marks
 from pytest_llmops.engines.process import SCRATCH, describe_exit, end_group, last_output
-from pytest_llmops.engines.workers import CLOSED, python_command
+from pytest_llmops.engines.workers import CLOSED, Library, python_command
 
 
 class SpawnedWorker:
@@ -90,11 +90,11 @@ class Spawner:
         self._lock = threading.Lock()
         self._closed = False
 
-    def warm_up(self) -> None:
+    def warm_up(self, library: Library) -> None:
         """Do nothing: there is no process that could be used twice."""
 
-    def launch(self, *, warm: bool) -> SpawnedWorker:
-        """Start a worker; it imports promptflow only when its flow needs it.
+    def launch(self, library: Library | None) -> SpawnedWorker:
+        """Start a worker; it imports a library only when its flow needs it.
 
         Raises:
             OSError: when no process can be started.

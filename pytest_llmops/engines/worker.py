@@ -31,6 +31,7 @@ from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
 from pytest_llmops.engines.text import aggregation_timeout, one_line
 from pytest_llmops.engines.tokens import counting_tokens, follow_threads, watch_clients
 from pytest_llmops.errors import LLMOpsError, RunError
+from pytest_llmops.ledger import is_its_folder
 from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _tracker(order: Order, scratch: Path) -> Tracker:
     if not order.track:
         return NoTracker()
     flow = order.request.flow
-    in_context = flow.kind in ("dag", "flex")
+    in_context = is_its_folder(flow)
     ignored = [scratch.parent]
     tracker = ReadTracker(flow.folder, in_context=in_context, environment=order.environment, ignored=ignored)
     tracker.start()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pytest_llmops
 from pytest_llmops.engines.events import Event
+from pytest_llmops.records.run import RunRequest
 
-WARM_UP, RUN, RUN_WARM = b"w", b"r", b"p"
-"""Commands of the warm server: import promptflow; run a flow that needs no promptflow; run one that does."""
+Library = Literal["promptflow", "agent_framework"]
+"""What flows are written for, and takes long to import."""
 
+RUN = b"r"
+WARM_UP: Mapping[Library, bytes] = {"promptflow": b"w", "agent_framework": b"v"}
+RUN_WITH: Mapping[Library, bytes] = {"promptflow": b"p", "agent_framework": b"a"}
+"""Commands of the warm server: run a flow that needs no library; import a library; run a flow that needs it."""
 
 CLOSED = "the engine is closed"
 """Why nothing more can be started."""
@@ -37,11 +42,11 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """Starts workers. Safe to use from several threads."""
 
-    def warm_up(self) -> None:
+    def warm_up(self, library: Library) -> None:
         """Start what takes time to start, without waiting for it."""
 
-    def launch(self, *, warm: bool) -> Worker:
-        """Start a worker. ``warm`` tells whether its flow needs promptflow.
+    def launch(self, library: Library | None) -> Worker:
+        """Start a worker. ``library`` is what its flow needs.
 
         Raises:
             OSError: when no process can be started.
@@ -49,6 +54,13 @@ class Launcher(Protocol):
 
     def close(self) -> None:
         """End all workers."""
+
+
+def library_of(request: RunRequest) -> Library | None:
+    """Return what a run's flow needs; None where that is nothing, or it is executed elsewhere."""
+    if request.address is not None or request.flow.kind == "callable":
+        return None
+    return "agent_framework" if request.flow.kind == "workflow" else "promptflow"
 
 
 def python_command(module: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_llmops.ledger.base import BlankJournal, RunJournal
-from pytest_llmops.ledger.context import definition_of, holds_secret
+from pytest_llmops.ledger.context import definition_of, holds_secret, is_its_folder
 from pytest_llmops.ledger.files import UNREADABLE, FileDigests, Stamp, digest_of, is_ignored, stamp
 from pytest_llmops.ledger.ledger import Explanation, Ledger
 from pytest_llmops.ledger.project import Project, project_of, short_digest
@@ -25,6 +25,7 @@ __all__ = [
     "digest_of_variable",
     "holds_secret",
     "is_ignored",
+    "is_its_folder",
     "project_of",
     "short_digest",
     "stamp",

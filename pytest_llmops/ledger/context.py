@@ -22,6 +22,7 @@ _SECRET_NAME = re.compile(
     r"|connection_?string)",
     re.IGNORECASE | re.DOTALL,
 )
+_WORKFLOW_FILE = "workflow.py"
 _NO_SECRET = re.compile(r"\$\{.*\}")
 """A reference to a secret, which is none."""
 
@@ -57,7 +58,7 @@ def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, s
     """
     stamps = _stamps(request)
     ingredients = {
-        "flow": definition_of(request.flow, files),
+        "flow": {**definition_of(request.flow, files), **_named_outputs(request.flow)},
         "variant": _variant(request.variant),
         "variables": {name: variable(name, value) for name, value in request.environment_variables.items()},
         "connections": {connection.name: _connection(connection) for connection in request.connections},
@@ -87,6 +88,22 @@ def definition_of(flow: Flow, files: FileDigests) -> dict[str, Any]:
     }
 
 
+def is_its_folder(flow: Flow) -> bool:
+    """Tell whether a flow is all that its folder holds.
+
+    A callable or a ``.prompty`` file may lie in a folder that holds anything, such as the root of the repository, and
+    so may a workflow that is named as a function: what they use beside themselves is known from what they read.
+    """
+    if flow.kind == "workflow":
+        return flow.file == flow.folder / _WORKFLOW_FILE
+    return flow.kind in ("dag", "flex")
+
+
+def _named_outputs(flow: Flow) -> dict[str, Any]:
+    """Return what names the outputs of a workflow that stands in for another flow: they are no part of its files."""
+    return {"outputs": list(flow.outputs)} if flow.kind == "workflow" and flow.outputs else {}
+
+
 def setting(value: object) -> str:
     """Return what stands for a value that may vary, whatever its name: its digest.
 
@@ -113,12 +130,8 @@ def holds_secret(name: str, value: object) -> bool:
 
 
 def _files(flow: Flow) -> Iterator[tuple[str, str]]:
-    """Yield the files that a flow consists of, by the name that explains them.
-
-    A callable or a ``.prompty`` file may lie in a folder that holds anything, such as the root of the repository: what
-    they use beside themselves is known from what they read.
-    """
-    if flow.kind in ("callable", "prompty"):
+    """Yield the files that a flow consists of, by the name that explains them."""
+    if not is_its_folder(flow):
         yield _relative(flow.file, flow.folder), str(flow.file)
         return
     yield from files_below(flow.folder)

@@ -26,6 +26,7 @@ from pytest_llmops.plugin.collected import Collected, Inventory, plan_of
 if TYPE_CHECKING:
     from pytest_llmops.baselines import Baselines
     from pytest_llmops.engines.base import Engine
+    from pytest_llmops.engines.workers import Library
     from pytest_llmops.judging import Judge
     from pytest_llmops.ledger import Ledger
     from pytest_llmops.plan import CellPlan
@@ -247,15 +248,20 @@ class Runtime:
         return int(self._worker_input().get("workercount", 1))
 
     def _foresee(self, path: Path) -> None:
-        """Have prompt flow imported while the file is still read, where nothing can be reused and it seems needed."""
+        """Have libraries imported while the file is still read, where nothing can be reused and they seem needed."""
         if self._engine is not None or self._config.option.collectonly:
             return
         if not (self._backend.is_local and self._knows_nothing()):
             return
         with suppress(OSError):  # which is told when the file is read in earnest
             flows = _FLOW.findall(path.read_text(encoding="utf-8", errors="replace"))
-            if not all(":" in flow for flow in flows):
-                self._started_engine().warm_up()
+            for library in sorted({self._library_at_a_glance(flow, path.parent) for flow in flows if ":" not in flow}):
+                self._started_engine().warm_up(library)
+
+    def _library_at_a_glance(self, flow: str, base: Path) -> Library:
+        places = (base, base / "flows", self._config.rootpath / "flows")
+        is_workflow = any((place / flow / "workflow.py").is_file() for place in places)
+        return "agent_framework" if is_workflow else "promptflow"
 
     def _note_commit(self) -> None:
         """Note, before the first file is read, which commit is checked out: what comes of it is of that one."""
@@ -275,15 +281,18 @@ class Runtime:
         return bool(self.settings["no-cache"]) or not folder.exists()
 
     def _prepare(self, plans: Sequence[CellPlan]) -> None:
+        from pytest_llmops.engines.workers import library_of
         from pytest_llmops.reports.write import remove_decision
 
         # However early this session ends, nobody may take an earlier session's decision for this one's.
         remove_decision(self.settings.report_dir(self._config.rootpath), of_shard=self.settings["shard"] is not None)
         if plans:
             self._backend.check(plans[0].experiment.folder, plans)
-        requests = (request for plan in plans for request in plan.requests if request.address is None)
-        if any(request.flow.kind != "callable" for request in requests) and not self._are_known(plans):
-            self._started_engine().warm_up()
+        requests = (request for plan in plans for request in plan.requests)
+        libraries = {library for request in requests if (library := library_of(request))}
+        if libraries and not self._are_known(plans):
+            for library in sorted(libraries):
+                self._started_engine().warm_up(library)
 
     def _are_known(self, plans: Sequence[CellPlan]) -> bool:
         runs = (execution.request for plan in plans for execution in plan.executions)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_llmops.engines.local import LocalEngine
-from pytest_llmops.records.experiment import Flow, FlowKind
+from pytest_llmops.records.experiment import Flow
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.records.run import RunRequest, RunResult
 
 FLOWS = Path(__file__).parent / "flows"

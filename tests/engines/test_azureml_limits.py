@@ -15,6 +15,7 @@ from pytest_llmops.engines.azureml import Submissions, notes_in
 from pytest_llmops.engines.azureml.polling import Overdue, Poller
 from pytest_llmops.engines.azureml.work import prepare
 from pytest_llmops.engines.base import Journal, Progress
+from pytest_llmops.engines.workers import Library
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.plan import Options, plan
 from pytest_llmops.records.run import Row, RunRequest, RunResult
@@ -107,7 +108,7 @@ class Elsewhere:
     def __init__(self) -> None:
         self.met = threading.Barrier(2, timeout=10)
 
-    def warm_up(self) -> None:
+    def warm_up(self, library: Library = "promptflow") -> None:
         """Do nothing."""
 
     def run(

@@ -105,6 +105,7 @@ def test_variables_that_refer_to_connections() -> None:
     assert resolve_variables(variables, [connection]) == {
         "A": "k", "B": "http://x", "C": "${c.none}", "D": "x ${c.key}", "E": "plain",
     }  # fmt: skip
+    assert resolve_variables(variables, [connection], "replay").keys() == {"A", "B", "D", "E"}
     with pytest.raises(RunError, match=r"^environment variable A refers to connection 'c', which is not configured$"):
         resolve_variables(variables, [])
 

@@ -24,8 +24,10 @@ from pytest_llmops.engines.azureml.work import KEY_TAG, Work, prepare
 from pytest_llmops.engines.base import Engine, Journal, Progress
 from pytest_llmops.engines.redaction import redacted
 from pytest_llmops.engines.text import one_line
+from pytest_llmops.engines.workers import Library
 from pytest_llmops.errors import CloudError, LLMOpsError, RunError
 from pytest_llmops.records.cloud import DEFAULT_TIMEOUT
+from pytest_llmops.records.kinds import NOT_PROMPT_FLOW
 from pytest_llmops.records.run import NO_READS, Outcome, RunRequest, RunResult
 
 _CANCELLING = 10.0
@@ -34,7 +36,7 @@ _CLOSED = "the run was ended with its engine"
 
 
 class AzureMLEngine:
-    """Executes flows on the compute of a workspace, and evaluators that are Python functions on ``local``.
+    """Executes flows on the compute of a workspace, and evaluators that are none of prompt flow's on ``local``.
 
     ``connect`` reaches the workspace; it is called once, for the first run. ``tags`` are put on every run. Not more
     than ``in_flight`` runs are under way at once, each for ``timeout`` seconds at most. ``submissions`` is where those
@@ -70,14 +72,14 @@ class AzureMLEngine:
         self._submitted = submissions or Submissions()
         self._poller = Poller(self._look)
 
-    def warm_up(self) -> None:
+    def warm_up(self, library: Library = "promptflow") -> None:
         """Do nothing: what takes time, such as importing the SDKs, is done with the first run."""
 
     def run(
         self, request: RunRequest, *, journal: Journal | None = None, progress: Progress | None = None
     ) -> RunResult:
         """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
-        if request.flow.kind == "callable" and request.run_outputs is not None:
+        if request.flow.kind in NOT_PROMPT_FLOW and request.run_outputs is not None:
             with self._here:
                 return self._local.run(request, journal=journal, progress=progress)
         begun = time.monotonic()

@@ -13,7 +13,11 @@ from typing import Any
 _NAMES = {int: "int", float: "double", bool: "bool", str: "string", list: "list"}
 
 
-class WrongValue(Exception):
+class LineError(Exception):
+    """Why a line failed, in the words that its row is to have."""
+
+
+class WrongValue(LineError):
     """A value that does not fit, with prompt flow's message."""
 
 

@@ -123,7 +123,7 @@ class PromptflowExecutor:
         request = self._request
         definition = load_definition(request.flow)
         variables = {**(definition.get("environment_variables") or {}), **request.environment_variables}
-        os.environ.update(resolve_variables(variables, request.connections))
+        os.environ.update(resolve_variables(variables, request.connections, request.llm.mode))
         if needs_no_keys(request.llm.mode):
             os.environ.update(unset_references(definition))
         self.line_timeout = float(os.environ.get(_TIMEOUT_VARIABLE) or request.line_timeout)

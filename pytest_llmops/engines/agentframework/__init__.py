@@ -1,0 +1,1 @@
+"""Executes workflows of Microsoft Agent Framework. Nothing here imports it: it is there where a workflow does."""
