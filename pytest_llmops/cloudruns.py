@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_llmops.ledger import holds_secret
 from pytest_llmops.records.cloud import Compute
+from pytest_llmops.records.kinds import NOT_PROMPT_FLOW
 from pytest_llmops.records.run import LLM, RunRequest
 from pytest_llmops.secrets import find_secrets, is_secret
 
@@ -31,8 +32,8 @@ _PUT = "put it into a connection of the workspace"
 
 
 def in_workspace(request: RunRequest, compute: Compute) -> RunRequest:
-    """Have a run executed by a workspace, unless it is of a Python function. LLM calls there are live."""
-    if request.flow.kind == "callable":
+    """Have a run executed by a workspace, unless that does not run such flows. LLM calls there are live."""
+    if request.flow.kind in NOT_PROMPT_FLOW:
         return request
     return replace(request, compute=compute, llm=LLM(retries=request.llm.retries))
 
@@ -40,9 +41,11 @@ def in_workspace(request: RunRequest, compute: Compute) -> RunRequest:
 def unfit(request: RunRequest) -> str:
     """Say why a workspace can't or must not execute a run; empty where it can."""
     flow = request.flow
-    if flow.kind == "callable":
-        todo = "make it a flow with a definition, or run it with --llmops-backend local"
-        return f"flow '{flow.name}' is a Python function, which a workspace does not run; {todo}"
+    if kind := NOT_PROMPT_FLOW.get(flow.kind):
+        name, todo = f"flow '{flow.name}'", "make it a flow with a definition"
+        if request.variant.is_candidate:
+            name, todo = f"candidate '{request.variant.id}'", "leave it out with --llmops-variants"
+        return f"{name} is {kind}, which a workspace does not run; {todo}, or run it with --llmops-backend local"
     if isinstance(request.data, Path) and request.data.suffix.lower() == _UNCOUNTED:
         what = f"the lines of {request.data.name} can't be counted here, so one that gets lost would not be missed"
         return f"flow '{flow.name}': {what}; save it as .jsonl or .csv, or run it with --llmops-backend local"

@@ -59,6 +59,7 @@ def _digest(path: str, plans: Sequence[CellPlan], baseline_file: BaselineFile) -
                 "scores": {evaluator.name: evaluator.scores for evaluator in experiment.evaluators},
                 "prices": experiment.prices,
                 "reference": experiment.baseline and experiment.baseline.variant,
+                "required": [candidate.name for candidate in experiment.candidates if candidate.required],
                 "baseline": _content(baseline_file(experiment)) if compares else None,
                 "answers": {file.name: _content(file) for file in _cassettes(plans)},
                 "cells": {plan.cell.id: _demanded(plan, data) for plan in plans},

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -34,7 +34,9 @@ class Axis:
 
 
 def cells(experiment: Experiment, *, path: str, selection: str | None = None) -> tuple[Cell, ...]:
-    """List the cells of an experiment, datasets outermost, default variant first.
+    """List the cells of an experiment, datasets outermost, default variant first, candidates last.
+
+    The file's rules for variants are about those of the flow: they leave out no candidate.
 
     ``path`` is the experiment file as cells should name it. ``selection`` is what ``--llmops-variants`` said: ``all``
     or ``*``, ``defaults``, or a comma-separated list of globs over variants; it is applied after the file's own rules.
@@ -42,11 +44,13 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
     Raises:
         ConfigurationError: where the file's own rules leave no variant to run, or two cells would have one name.
     """
-    variants = [v for v in all_variants(experiment.flow, experiment.variants) if _included(v, experiment.variants)]
-    if not variants:
+    known = all_variants(experiment.flow, experiment.variants)
+    own = [variant for variant in known if _included(variant, experiment.variants)]
+    if not own:
         raise ConfigurationError.one(
             path, 0, "llmops.variants", "include and exclude leave no variant to run", "widen one of them"
         )
+    variants = (*own, *_candidates(experiment, {variant.id for variant in known}, path))
     found = tuple(
         cell_of(experiment, path, dataset.name, variant)
         for dataset in experiment.datasets
@@ -61,6 +65,15 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
 def cell_of(experiment: Experiment, path: str, dataset: str, variant: Variant) -> Cell:
     """Name the cell of an experiment's dataset and a variant of its flow. ``path`` is that of its file."""
     return Cell(experiment=path, use_case=experiment.name, flow=experiment.flow.name, dataset=dataset, variant=variant)
+
+
+def _candidates(experiment: Experiment, taken: Collection[str], path: str) -> Iterator[Variant]:
+    """Yield a variant for each candidate. Like those of the flow, it holds no init values but chosen ones."""
+    for candidate in experiment.candidates:
+        if candidate.name in taken:
+            key = f"llmops.candidates.{candidate.name}.name"
+            raise ConfigurationError.one(path, 0, key, "the flow has a variant of this name", "rename the candidate")
+        yield Variant(id=candidate.name, is_default=False, is_candidate=True)
 
 
 def all_variants(flow: Flow, rules: VariantRules) -> tuple[Variant, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_llmops.cloudruns import in_workspace, unfit
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import all_variants, cells
+from pytest_llmops.parity import candidate_of, held_to, reference_of, standing_in
 from pytest_llmops.records.cloud import Address, Backend, Compute
 from pytest_llmops.records.experiment import RUN, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import Cell, Demand, cell_key
@@ -73,7 +74,8 @@ class CellPlan:
 
     ``request`` and ``evaluations`` are the first execution, ``repeats`` the further ones. ``columns`` holds, as text
     and by line number, the columns of the data that gates need, among them ``key_column``, which names rows.
-    ``partial`` is true where only the first rows of the dataset are run.
+    ``partial`` is true where only the first rows of the dataset are run. ``reference`` is the cell that a candidate's
+    is compared with: the flow's own, in its default variant.
     """
 
     experiment: Experiment
@@ -86,6 +88,7 @@ class CellPlan:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key_column: str | None = None
     partial: bool = False
+    reference: Cell | None = None
 
     @property
     def key(self) -> str:
@@ -176,14 +179,18 @@ def _policy(policy: GatePolicy, path: str, repeat: int | None) -> GatePolicy:
 
 def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Options) -> CellPlan:
     source = _local(cell, dataset)
+    candidate = candidate_of(experiment, cell)
+    flow, init = experiment.flow, experiment.init
+    if candidate:
+        flow, init = standing_in(candidate, flow), candidate.init
     request = RunRequest(
-        flow=experiment.flow,
+        flow=flow,
         data=source,
         column_mapping=dataset.mappings,
-        variant=replace(cell.variant, init={**experiment.init, **cell.variant.init}),
+        variant=replace(cell.variant, init={**init, **cell.variant.init}),
         environment_variables=experiment.environment_variables,
         connections=experiment.connections,
-        llm=_llm(experiment, experiment.flow.name, options),
+        llm=_llm(experiment, flow.name, options),
         concurrency=options.concurrency,
         max_rows=options.max_rows,
         asset=dataset.remote or "",
@@ -212,17 +219,19 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
     key_column = next((gold.key for gold in golds if gold.key), None)
     partial = options.max_rows is not None and (dataset.rows is None or dataset.rows > options.max_rows)
     execution = _placed(ExecutionPlan(request=request, evaluations=evaluations), cell, experiment, options)
+    thresholds = _applicable(experiment.thresholds, evaluators | {RUN}, dataset.name)
     return CellPlan(
         experiment=experiment,
         cell=cell,
         request=execution.request,
         evaluations=execution.evaluations,
-        thresholds=_applicable(experiment.thresholds, evaluators | {RUN}, dataset.name),
+        thresholds=held_to(candidate, thresholds) if candidate else thresholds,
         expected_rows=_expected(dataset.rows, options.max_rows),
         repeats=tuple(execution.again(number) for number in range(1, experiment.gate.repeat)),
         columns=columns,
         key_column=key_column,
         partial=partial,
+        reference=reference_of(experiment, cell) if candidate else None,
     )
 
 

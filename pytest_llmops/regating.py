@@ -173,11 +173,11 @@ def _run_problem(item: CellPlan, result: CellResult | None, versions: Versions) 
 def _flow_problem(item: CellPlan, result: CellResult, versions: Versions) -> str:
     for execution in result.executions:
         if changed := _changed(execution.run, item.request, versions):
-            return f"{changed}, which flow '{item.cell.flow}' read, {_SINCE}"
+            return f"{changed}, which flow '{item.request.flow.name}' read, {_SINCE}"
     if not result.digest:
         return _UNKNOWN
     if result.digest != _present(item.request, result.run, versions):
-        return f"flow '{item.cell.flow}' or its settings {_SINCE}"
+        return f"flow '{item.request.flow.name}' or its settings {_SINCE}"
     return ""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_llmops.definitions import apply_variant
 from pytest_llmops.errors import RunError
 from pytest_llmops.records.experiment import Flow
+from pytest_llmops.records.kinds import NOT_PROMPT_FLOW
 from pytest_llmops.records.run import Variant
 from pytest_llmops.versions import flow_files
 
@@ -29,11 +30,11 @@ def write_resolved(flow: Flow, variant: Variant, folder: Path) -> Flow:
     definition: they stay with the run.
 
     Raises:
-        RunError: for a callable, a node, variant or input that the flow does not have, files that can't be read or
-            that would lie in the same place.
+        RunError: for a flow that is none of prompt flow's, a node, variant or input that the flow does not have, files
+            that can't be read or that would lie in the same place.
     """
-    if flow.kind == "callable":
-        raise RunError(f"flow '{flow.name}' is a Python function, and only flows with a definition can be copied")
+    if kind := NOT_PROMPT_FLOW.get(flow.kind):
+        raise RunError(f"flow '{flow.name}' is {kind}, and only flows with a definition can be copied")
     if flow.kind != "dag" and (variant.nodes or variant.overrides):
         raise RunError(f"flow '{flow.name}' has no nodes, so no variants or overrides of nodes either")
     try:

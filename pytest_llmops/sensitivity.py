@@ -46,6 +46,7 @@ def probe_gates(
     Mutants are made in ``folder``, and nothing is written outside of it but, in mode ``auto``, new answers of the
     model: to the cassettes of the use case, those that mutants asked for to ``cassettes/mutants/<mutation>`` there.
     """
+    experiment = replace(experiment, candidates=())  # which are not what gates are there for
     before = evaluate(experiment, llm=llm, variants=variants)
     runs = [run for cell in before.cells for run in _runs(cell)]
     return Sensitivity(

@@ -74,10 +74,14 @@ def _ties(plan: CellPlan) -> Iterator[_Tie]:
     """
     path, variant, policy = plan.cell.experiment, plan.cell.variant.id, plan.experiment.gate
     yield path, "cell", plan.cell.id
-    if policy.require == "best":
+    if policy.require == "best" and plan.reference is None:
         yield path, "best"
+    everyone = policy.require == "all" and plan.reference is None
     for severity in {threshold.severity for threshold in plan.thresholds if threshold.margin is not None}:
-        yield path, "family", severity, "" if policy.require == "all" else variant
+        yield path, "family", severity, "" if everyone else variant
+    if plan.reference is not None:
+        yield path, "cell", plan.reference.id
+        return
     baseline = plan.experiment.baseline and plan.experiment.baseline.variant
     compares = any(threshold.compares for threshold in plan.thresholds)
     if baseline is not None and (compares or variant == baseline):

@@ -12,8 +12,9 @@ from typing import Any
 from pytest_llmops.hashing import digest
 from pytest_llmops.ledger import UNREADABLE, digest_of
 from pytest_llmops.records.encoding import to_json
-from pytest_llmops.records.experiment import RUN, Dataset, Evaluator, Experiment, Price
+from pytest_llmops.records.experiment import RUN, Candidate, Dataset, Evaluator, Experiment, Price
 from pytest_llmops.records.report import Subject
+from pytest_llmops.records.run import Variant
 from pytest_llmops.thresholds import placeless
 from pytest_llmops.versions import files_of_data, flow_digest
 
@@ -35,13 +36,15 @@ def criteria_of(experiment: Experiment) -> str:
     """Return the digest of what decides an experiment's verdicts beside flow and data; empty where it can't be read.
 
     That is what its file demands, thresholds and gate policy, with the prices where a cost is limited; evaluators by
-    their files; how columns are mapped; and the variables that flows run with, as they are written. It is the same on
-    every machine, so values of variables and secrets are no part of it. Nor is what a session chooses for itself:
-    recorded answers, the baseline's results, which variants are run.
+    their files; how columns are mapped; the variables that flows run with, as they are written; and candidates, by
+    their files and their parity, that have to pass. It is the same on every machine, so values of variables and secrets
+    are no part of it. Nor is what a session chooses for itself: recorded answers, the baseline's results, which
+    variants are run.
     """
     evaluators = {evaluator.name: _evaluator(evaluator) for evaluator in experiment.evaluators}
+    candidates = {candidate.name: _candidate(candidate) for candidate in experiment.candidates if candidate.required}
     variables = digest_of(str(experiment.folder / _VARIABLES))
-    if variables == UNREADABLE or not all(known["flow"] for known in evaluators.values()):
+    if variables == UNREADABLE or not all(known["flow"] for known in (*evaluators.values(), *candidates.values())):
         return ""
     try:
         return digest(
@@ -54,6 +57,7 @@ def criteria_of(experiment: Experiment) -> str:
                     "datasets": [_binding(dataset) for dataset in experiment.datasets],
                     "evaluators": evaluators,
                     "variables": variables,
+                    **({"candidates": candidates} if candidates else {}),
                 }
             )
         )
@@ -67,6 +71,12 @@ def _evaluator(evaluator: Evaluator) -> dict[str, Any]:
         "scores": evaluator.scores,
         "datasets": [_binding(dataset) for dataset in evaluator.datasets],
     }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    agreement = placeless([candidate.agreement] if candidate.agreement else [])
+    chosen = Variant(init=candidate.init)
+    return {"flow": flow_digest(candidate.flow, chosen), "margin": candidate.margin, "agreement": agreement}
 
 
 def _binding(dataset: Dataset) -> dict[str, Any]:

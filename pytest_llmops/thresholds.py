@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pytest_llmops.records.experiment import RUN, RUN_METRICS, Experiment, Threshold
+from pytest_llmops.records.experiment import RUN, Candidate, Experiment, Threshold
 from pytest_llmops.rules import parse_rule
-from pytest_llmops.spec.metrics import default_better, misfits
+from pytest_llmops.spec.metrics import RUN_DEMANDS, default_better, misfits
 
 
 def parse_threshold(text: str, source: str) -> Threshold:
@@ -20,8 +20,8 @@ def parse_threshold(text: str, source: str) -> Threshold:
     evaluator, _, metric = name.strip().partition(".")
     if not metric:
         raise ValueError(f"{text!r} is not EVALUATOR.METRIC=RULE, such as matcher.f1='>= 0.9'")
-    if evaluator == RUN and metric not in RUN_METRICS:
-        raise ValueError(f"a run has no metric {metric!r}; it has {', '.join(RUN_METRICS)}")
+    if evaluator == RUN and metric not in RUN_DEMANDS:
+        raise ValueError(f"a run has no metric {metric!r}; it has {', '.join(RUN_DEMANDS)}")
     rule = parse_rule(written)
     better = default_better(evaluator, metric, rule)
     threshold = Threshold(evaluator=evaluator, metric=metric, rule=rule, better=better, file=source)
@@ -44,14 +44,23 @@ def with_rules(experiment: Experiment, given: Sequence[Threshold]) -> Experiment
     """Put the rules of the command line in place of those for the same metrics of an experiment, on all its datasets.
 
     What a threshold demands beside its rule, such as a comparison with the baseline, stays. Rules for evaluators that
-    the experiment does not have are left out.
+    the experiment does not have are left out. A rule for agreement is for the candidates, and for the flow itself where
+    that has a baseline.
     """
     evaluators = {evaluator.name for evaluator in experiment.evaluators} | {RUN}
     rules = {threshold.name: threshold for threshold in given if threshold.evaluator in evaluators}
     known = [_with_rule_of(rules[t.name], t) if t.name in rules else t for t in experiment.thresholds]
     everywhere = {threshold.name for threshold in known if threshold.dataset is None}
-    added = (threshold for threshold in rules.values() if threshold.name not in everywhere)
-    return replace(experiment, thresholds=(*known, *added))
+    compares = experiment.baseline is not None or not experiment.candidates
+    added = (t for t in rules.values() if t.name not in everywhere and (compares or not t.is_agreement))
+    agreement = next((threshold for threshold in rules.values() if threshold.is_agreement), None)
+    candidates = (c if agreement is None else _with_agreement(c, agreement) for c in experiment.candidates)
+    return replace(experiment, thresholds=(*known, *added), candidates=tuple(candidates))
+
+
+def _with_agreement(candidate: Candidate, given: Threshold) -> Candidate:
+    known = candidate.agreement
+    return replace(candidate, agreement=_with_rule_of(given, known) if known else given)
 
 
 def _with_rule_of(given: Threshold, known: Threshold) -> Threshold:

@@ -17,7 +17,7 @@ LAYERS = [
     {"errors", "rules", "hashing", "secrets", "httpclients", "durations", "samplesize"},
     {"records"},
     {"spec", "stats", "cassettes", "throttle", "ledger", "matrix", "store", "mutation", "azure"},
-    {"cloudruns", "disclosure", "definitions"},
+    {"cloudruns", "disclosure", "definitions", "parity", "auditing"},
     {"plan", "versions", "thresholds"},
     {"judging", "sharding", "subjects", "fingerprints", "resolving"},
     {"engines"},

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_llmops.cloudruns import unfit
+from pytest_llmops.cloudruns import in_workspace, unfit
+from pytest_llmops.records.cloud import Compute
 from pytest_llmops.records.experiment import Flow
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.records.run import RunRequest, Variant
 
 FLOW = Flow(name="ask", kind="dag", file=Path("flow.dag.yaml"), folder=Path())
@@ -84,3 +87,18 @@ def test_what_is_no_secret_is_let_through(name: str, value: str) -> None:
 
 def test_values_that_are_no_text_are_let_through() -> None:
     assert refused(variant=Variant(init={"max_tokens": 5, "key": None, "use_token": True})) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "candidate", "what", "todo"),
+    [
+        ("callable", False, "flow 'ask' is a Python function", "make it a flow with a definition"),
+        ("callable", True, "candidate 'new' is a Python function", "leave it out with --llmops-variants"),
+        ("workflow", True, "candidate 'new' is a workflow of Agent Framework", "leave it out with --llmops-variants"),
+    ],
+)
+def test_what_is_no_prompt_flow_is_not_run_there(kind: FlowKind, what: str, todo: str, *, candidate: bool) -> None:
+    variant = Variant(id="new", is_candidate=candidate)
+    request = RunRequest(flow=replace(FLOW, kind=kind), variant=variant)
+    assert unfit(request) == f"{what}, which a workspace does not run; {todo}, or run it with --llmops-backend local"
+    assert in_workspace(request, Compute()) is request

@@ -77,6 +77,30 @@ def test_whatever_verdicts_are_made_from_makes_a_difference(tmp_path: Path, name
     assert digest_of(tmp_path) != before
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("experiment.yaml", "margin: 0.2", "margin: 0.3"),
+        ("experiment.yaml", ">= 0.9", ">= 0.8"),
+        ("experiment.yaml", "required: false", "required: true"),
+        ("experiment.yaml", "name: new", "name: other"),
+        ("new.py", "name}", "name.upper()}"),
+    ],
+)
+def test_candidates_make_a_difference(tmp_path: Path, name: str, old: str, new: str) -> None:
+    parity = "parity: {margin: 0.2, agreement: '>= 0.9'}, required: false"
+    candidates = f"candidates: [{{name: new, flow: 'new:greet', {parity}}}]"
+    text = FILES["experiment.yaml"].replace(", max_drop: 0.1", "").replace("base.json}", f"base.json, {candidates}}}")
+    files = {"experiment.yaml": text, "new.py": "def greet(name: str) -> dict:\n    return {'text': name}\n"}
+    write(tmp_path)
+    for file, content in files.items():
+        (tmp_path / file).write_text(content, encoding="utf-8")
+    before = digest_of(tmp_path)
+    assert old in files[name]
+    (tmp_path / name).write_text(files[name].replace(old, new), encoding="utf-8")
+    assert digest_of(tmp_path) != before
+
+
 def test_a_copy_elsewhere_is_the_same(tmp_path: Path) -> None:
     before = digest_of(write(tmp_path / "here"))
     shutil.copytree(tmp_path / "here", tmp_path / "another" / "place")

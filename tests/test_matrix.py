@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import all_variants, cells
-from pytest_llmops.records.experiment import Dataset, Experiment, Flow, NodeVariants, VariantRules
+from pytest_llmops.records.experiment import Candidate, Dataset, Experiment, Flow, NodeVariants, VariantRules
+from pytest_llmops.records.run import Variant
 
 FILE = Path("evals/x/experiment.yaml")
 
@@ -32,6 +33,17 @@ def experiment(rules: VariantRules) -> Experiment:
     return Experiment(
         name="x", file=FILE, env=None, flow=flow(n=("v0", "v1")), datasets=datasets, evaluators=(), variants=rules
     )
+
+
+def with_candidates(*names: str, **rules: Any) -> Experiment:
+    """An experiment on one dataset; the candidates have init values."""
+    candidates = tuple(Candidate(name=name, flow=flow(), init={"key": "k-1"}) for name in names)
+    one = (Dataset(name="a", mappings={}),)
+    return replace(experiment(VariantRules(**rules)), datasets=one, candidates=candidates)
+
+
+def names(experiment: Experiment, selection: str | None = None) -> list[str]:
+    return [cell.variant.id for cell in cells(experiment, path="p", selection=selection)]
 
 
 def test_a_flow_without_variants_has_the_default_one() -> None:
@@ -130,6 +142,84 @@ def test_rules_that_leave_nothing_are_an_error() -> None:
 def test_the_command_line_selects_as_the_template_does(selection: str | None, expected: list[str]) -> None:
     one = replace(experiment(VariantRules()), datasets=(Dataset(name="a", mappings={}),))
     assert [cell.variant.id for cell in cells(one, path="p", selection=selection)] == expected
+
+
+def test_candidates_come_last_on_each_dataset() -> None:
+    datasets = tuple(Dataset(name=name, mappings={}) for name in ("a", "b"))
+    found = cells(replace(with_candidates("agents"), datasets=datasets), path="p")
+
+    assert [cell.id for cell in found] == ["f-a-v0", "f-a-v1", "f-a-agents", "f-b-v0", "f-b-v1", "f-b-agents"]
+    assert [cell.variant.is_candidate for cell in found] == [False, False, True] * 2
+
+
+def test_a_candidate_shows_none_of_its_init_values() -> None:
+    *_, last = cells(with_candidates("agents"), path="p")
+
+    assert last.variant == Variant(id="agents", is_default=False, is_candidate=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"include": ("v1",)}, ["v1", "agents"]),
+        ({"exclude": ("v1", "agents", "a*")}, ["v0", "agents"]),
+        ({"strategy": "defaults"}, ["v0", "agents"]),
+        ({"combinations": ({"n": "v1"},)}, ["v1", "agents"]),
+    ],
+)
+def test_rules_for_variants_leave_out_no_candidate(rules: dict[str, Any], expected: list[str]) -> None:
+    assert names(with_candidates("agents", **rules)) == expected
+
+
+def test_candidates_do_not_stand_in_for_variants_that_the_rules_leave_out() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^p: llmops\.variants: include and exclude leave no variant to run; "
+    ):
+        names(with_candidates("agents", exclude=("*",)))
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("all", ["v0", "v1", "agents", "agents_2"]),
+        ("defaults", ["v0"]),
+        ("agents", ["agents"]),
+        ("agents*", ["agents", "agents_2"]),
+        ("v1, agents_?", ["v1", "agents_2"]),
+        ("init.key=*", []),
+    ],
+)
+def test_the_command_line_selects_candidates_by_name(selection: str, expected: list[str]) -> None:
+    assert names(with_candidates("agents", "agents_2"), selection) == expected
+
+
+@pytest.mark.parametrize("rules", [{}, {"exclude": ("v1",)}, {"strategy": "cartesian"}])
+def test_a_candidate_named_like_a_variant_is_an_error(rules: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        names(with_candidates("agents", "v1", **rules))
+
+    assert str(caught.value) == (
+        "p: llmops.candidates.v1.name: the flow has a variant of this name; rename the candidate"
+    )
+
+
+def test_a_candidate_of_a_flow_without_variants_is_not_named_default() -> None:
+    plain = replace(with_candidates("default"), flow=flow())
+    with pytest.raises(ConfigurationError) as caught:
+        names(plain)
+
+    assert str(caught.value) == (
+        "p: llmops.candidates.default.name: the flow has a variant of this name; rename the candidate"
+    )
+
+
+def test_a_candidate_that_makes_two_cells_of_one_name_is_an_error() -> None:
+    datasets = tuple(Dataset(name=name, mappings={}) for name in ("words", "words-x"))
+    clashing = replace(with_candidates("x-agents", "agents"), datasets=datasets)
+    with pytest.raises(
+        ConfigurationError, match=r"^p: datasets: two cells are named 'f-words-x-agents'; rename a dataset$"
+    ):
+        names(clashing)
 
 
 NAMES = st.text("abc", min_size=1, max_size=3)

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_llmops.errors import RunError
-from pytest_llmops.records.experiment import Flow, FlowKind, NodeVariants
+from pytest_llmops.records.experiment import Flow, NodeVariants
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.records.run import Variant
 from pytest_llmops.resolving import write_resolved
 from pytest_llmops.versions import flow_digest

@@ -147,6 +147,14 @@ def test_rows_with_cut_inputs_are_compared_with_their_baseline(project: Path, tm
     assert result.trials[0].effects[item] == "noticed"
 
 
+def test_candidates_are_not_what_gates_are_there_for(project: Path, tmp_path: Path) -> None:
+    candidate = "  candidates: [{name: new, flow: 'new:sort', parity: {agreement: '== 1'}}]\n"
+    (project / "experiment.yaml").write_text(FILES["experiment.yaml"] + candidate, encoding="utf-8")
+    (project / "new.py").write_text("def sort(text: str) -> dict:\n    return {'label': ''}\n", encoding="utf-8")
+    result = probe_gates(load(project / "experiment.yaml"), tmp_path / "mutants", mutations=["truncate-context"])
+    assert {gate.cell for gate in result.before} == {"flow-rows-default"}
+
+
 def test_a_missing_answer_of_a_repeat_is_missing_as_well() -> None:
     again = replace(cell("b"), repeats=(cell("b", missing=True).executions[0],))
     assert effect(gate("PASS"), gate("ERROR"), cell("a"), again, GatePolicy()) == "unrecorded"

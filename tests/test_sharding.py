@@ -15,7 +15,7 @@ from scored import FLOW, cell, experiment, threshold
 
 from pytest_llmops.judging import Judge
 from pytest_llmops.plan import CellPlan, EvaluationPlan, ExecutionPlan
-from pytest_llmops.records.experiment import BaselineSource, Experiment, Threshold
+from pytest_llmops.records.experiment import BaselineSource, Candidate, Experiment, Threshold
 from pytest_llmops.records.gate import Cell, CellResult
 from pytest_llmops.records.report import Shard
 from pytest_llmops.records.run import RunRequest, Variant
@@ -28,6 +28,7 @@ ABSOLUTE = threshold(">= 0.5")
 MARGIN = threshold(margin=0.1)
 WARNING = threshold(margin=0.1, severity="warn", metric="m.rate")
 KEEPING = threshold(keep_passing=True)
+AGREEMENT = threshold(">= 0.9", metric="run.agreement")
 
 
 def plan(
@@ -36,6 +37,7 @@ def plan(
     *,
     thresholds: Sequence[Threshold] = (),
     of: Experiment | None = None,
+    reference: str | None = None,
     path: str = "e.yaml",
     rows: int | None = 12,
     evaluations: int = 1,
@@ -43,20 +45,17 @@ def plan(
 ) -> CellPlan:
     request = RunRequest(flow=FLOW)
     evaluation = EvaluationPlan(evaluator="m", dataset=dataset, request=request)
+    chosen = Variant(id=variant, is_default=variant == VARIANTS[0], is_candidate=reference is not None)
+    place = Cell(experiment=path, use_case="e", flow="f", dataset=dataset, variant=chosen)
     return CellPlan(
         experiment=of or experiment(),
-        cell=Cell(
-            experiment=path,
-            use_case="e",
-            flow="f",
-            dataset=dataset,
-            variant=Variant(id=variant, is_default=variant == VARIANTS[0]),
-        ),
+        cell=place,
         request=request,
         evaluations=(evaluation,) * evaluations,
         thresholds=tuple(thresholds),
         expected_rows=rows,
         repeats=(ExecutionPlan(request=request, evaluations=()),) * (executions - 1),
+        reference=None if reference is None else replace(place, variant=Variant(id=reference)),
     )
 
 
@@ -110,6 +109,29 @@ def test_experiments_are_never_tied_to_each_other() -> None:
     assert len(units([plan(path=path, of=of) for path in ("a/e.yaml", "b/e.yaml")])) == 2
 
 
+CANDIDATE = Candidate(name="c", flow=FLOW, agreement=AGREEMENT)
+
+
+@pytest.mark.parametrize("require", ["default", "all"])
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        (AGREEMENT, [["d1-c", "d1-x"], ["d1-y"], ["d1-z"], ["d2-c", "d2-x"], ["d2-y"], ["d2-z"]]),
+        (MARGIN, [["d1-c", "d1-x", "d2-c", "d2-x"], ["d1-y"], ["d1-z"], ["d2-y"], ["d2-z"]]),
+    ],
+    ids=["agreement", "margin"],
+)
+def test_a_candidate_is_tied_to_the_flow_alone(require: str, held: Threshold, expected: list[list[str]]) -> None:
+    own = matrix(ABSOLUTE, require=require)
+    candidates = [plan("c", d, thresholds=[held], of=own[0].experiment, reference="x") for d in DATASETS]
+    assert groups([*own, *candidates]) == expected
+
+
+def test_a_candidate_without_the_flow_is_tied_to_nothing() -> None:
+    alone = [plan("c", d, thresholds=[AGREEMENT], reference="x") for d in DATASETS]
+    assert groups(alone) == [["d1-c"], ["d2-c"]]
+
+
 THRESHOLDS = st.lists(
     st.sampled_from([ABSOLUTE, MARGIN, WARNING, KEEPING]), max_size=2, unique_by=lambda found: found.severity
 )
@@ -119,14 +141,17 @@ THRESHOLDS = st.lists(
 @given(
     require=st.sampled_from(["default", "best", "all"]),
     baseline=st.sampled_from([None, VARIANT_X, IN_A_FILE]),
-    demanded=st.lists(THRESHOLDS, min_size=6, max_size=6),
+    demanded=st.lists(THRESHOLDS, min_size=8, max_size=8),
 )
 def test_a_judge_looks_at_no_cell_of_another_unit(
     require: str, baseline: BaselineSource | None, demanded: list[list[Threshold]]
 ) -> None:
-    of = experiment(gate={"require": require}, baseline=baseline)
-    places = [(v, d) for d in DATASETS for v in VARIANTS]
-    plans = [plan(v, d, thresholds=found, of=of) for (v, d), found in zip(places, demanded, strict=True)]
+    of = experiment(gate={"require": require}, baseline=baseline, candidates=(CANDIDATE,))
+    places = [(v, d) for d in DATASETS for v in (*VARIANTS, "c")]
+    plans = [
+        plan(v, d, thresholds=found, of=of, reference="x" if v == "c" else None)
+        for (v, d), found in zip(places, demanded, strict=True)
+    ]
     together = {key: set(unit.cells) for unit in units(plans) for key in unit.cells}
     asked: set[str] = set()
 

@@ -57,6 +57,8 @@ class Judge:
     "flows/polite/init.json": '{"tone": "${TONE}"}\n',
 }
 
+WORKFLOW = "def create_workflow(tone: str): ...\n"
+
 
 def write(root: Path, changes: Mapping[str, str] | None = None) -> Path:
     for name, text in {**FILES, **(changes or {})}.items():
@@ -101,6 +103,51 @@ def test_prices_decide_where_a_cost_is_limited(tmp_path: Path) -> None:
     before = criteria(write(tmp_path, {"experiment.yaml": limited}))
     dearer = limited.replace("prompt: 1", "prompt: 3")
     assert criteria(write(tmp_path, {"experiment.yaml": dearer})) != before
+
+
+CANDIDATE = """  candidates:
+  - {name: new, flow: "new:greet", init: {tone: kind}, required: true, parity: {margin: 0.1, agreement: ">= 0.9"}}
+"""
+NEW = "def greet(name: str) -> dict:\n    return {'text': name}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "differs"),
+    [
+        ("experiment.yaml", "margin: 0.1, ", "", True),
+        ("experiment.yaml", ">= 0.9", ">= 0.8", True),
+        ("experiment.yaml", "required: true", "required: false", True),
+        ("experiment.yaml", "  candidates:", "  # to be\n  candidates:", False),
+        ("new.py", "name}", "name.upper()}", True),
+    ],
+)
+def test_candidates_that_have_to_pass_decide(tmp_path: Path, name: str, old: str, new: str, *, differs: bool) -> None:
+    files = {"experiment.yaml": EXPERIMENT + CANDIDATE.replace("init: {tone: kind}, ", ""), "new.py": NEW}
+    before = criteria(write(tmp_path, files))
+    assert old in files[name]
+    assert (criteria(write(tmp_path, files | {name: files[name].replace(old, new)})) != before) is differs
+
+
+def test_init_values_of_candidates_that_have_to_pass_decide(tmp_path: Path) -> None:
+    files = {"experiment.yaml": EXPERIMENT + CANDIDATE.replace("new:greet", "new"), "new/workflow.py": WORKFLOW}
+    before = criteria(write(tmp_path, files))
+    files["experiment.yaml"] = files["experiment.yaml"].replace("tone: kind", "tone: curt")
+    assert criteria(write(tmp_path, files)) != before
+
+
+def test_a_candidate_that_need_not_pass_closes_no_release(tmp_path: Path) -> None:
+    before = criteria(write(tmp_path))
+    optional = EXPERIMENT + CANDIDATE.replace("required: true, ", "").replace("init: {tone: kind}, ", "")
+    assert criteria(write(tmp_path, {"experiment.yaml": optional, "new.py": NEW})) == before
+
+
+def test_a_candidate_that_can_not_be_read_leaves_the_criteria_unknown(tmp_path: Path) -> None:
+    text = EXPERIMENT + CANDIDATE.replace("init: {tone: kind}, ", "")
+    experiment = load_experiment(
+        write(tmp_path, {"experiment.yaml": text, "new.py": NEW}) / "experiment.yaml", root=tmp_path
+    )
+    (tmp_path / "new.py").unlink()
+    assert criteria_of(experiment) == ""
 
 
 def test_the_criteria_are_the_same_on_every_machine(tmp_path: Path) -> None:

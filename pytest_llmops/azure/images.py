@@ -16,6 +16,7 @@ from typing import Any
 
 from pytest_llmops.azure.packages import Requirements, shown
 from pytest_llmops.errors import ConfigurationError
+from pytest_llmops.records.deployment import NOT_SERVED
 from pytest_llmops.records.experiment import Flow
 
 PORT = 8080
@@ -40,11 +41,8 @@ def write_context(flow: Flow, folder: Path, *, connections: tuple[str, ...] = ()
     Raises:
         ConfigurationError: for a flow that can't be served, and for requirements that can't be installed there.
     """
-    if flow.kind == "callable":
-        what = "is a Python function, which prompt flow can't serve"
-        raise ConfigurationError.one(
-            shown(flow.file), 0, "flow", what, "add a flow.flex.yaml with 'entry: module:function'"
-        )
+    if flow.kind in NOT_SERVED:
+        raise ConfigurationError.one(shown(flow.file), 0, "flow", *NOT_SERVED[flow.kind])
     names = tuple(dict.fromkeys((*flow.connections, *connections)))
     requirements = _requirements(flow, with_workspace=bool(names))
     folder.mkdir(parents=True, exist_ok=True)

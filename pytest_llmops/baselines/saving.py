@@ -105,9 +105,12 @@ def _lacks_baseline(gate: GateResult) -> bool:
 
 def _good_enough(report: Report, path: str, experiment: Experiment) -> set[str]:
     """Return the items that pass all that is demanded of them apart from comparisons."""
-    alone = tuple(replace(threshold, margin=None, keep_passing=False) for threshold in experiment.thresholds)
-    again = regate(report, {path: replace(experiment, thresholds=alone)})
-    return {gate.item for gate in again.gates if not gate.closes_gate()}
+    alone = [replace(threshold, margin=None, keep_passing=False) for threshold in experiment.thresholds]
+    agreements = {threshold.name for threshold in alone if threshold.is_agreement}
+    kept = tuple(threshold for threshold in alone if threshold.name not in agreements)
+    again = regate(report, {path: replace(experiment, thresholds=kept)})
+    compared = {gate.item for gate in report.gates if gate.experiment == path and gate.name in agreements}
+    return compared | {gate.item for gate in again.gates if not gate.closes_gate()}
 
 
 def _obstacles(report: Report, path: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         raise LLMOpsError(f"--repeat {options.repeat}: at most {MOST_REPEATS} repeats are run; 10 are a good start")
     experiment = load_as_asked(options)
     # Nothing is judged here, and "2-of-3" would refuse any other number of repeats.
-    experiment = replace(experiment, gate=replace(experiment.gate, reduce="mean"))
+    experiment = replace(experiment, gate=replace(experiment.gate, reduce="mean"), candidates=())
     report = evaluate(
         experiment, llm=options.llm, variants=options.variants, ledger=options.ledger, repeat=options.repeat
     )

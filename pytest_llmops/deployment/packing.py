@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from pytest_llmops.disclosure import refuse_secrets
 from pytest_llmops.errors import ConfigurationError, RunError
 from pytest_llmops.ledger import FileDigests, definition_of, digest_of
+from pytest_llmops.records.deployment import NOT_SERVED
 from pytest_llmops.records.experiment import Flow
 from pytest_llmops.records.run import Variant
 from pytest_llmops.resolving import write_resolved
@@ -49,9 +50,8 @@ def pack(flow: Flow, variant: Variant, folder: Path, digest: str) -> Package:
         ConfigurationError: for a flow that nothing can serve, or with a file that looks like a secret, or holds one.
         RunError: where the flow's files can't be copied, or are others by now.
     """
-    if flow.kind == "callable":
-        what = "is a Python function, which prompt flow can't serve"
-        raise ConfigurationError.one(flow.file, 0, "flow", what, "add a flow.flex.yaml with 'entry: module:function'")
+    if flow.kind in NOT_SERVED:
+        raise ConfigurationError.one(flow.file, 0, "flow", *NOT_SERVED[flow.kind])
     files = _files(flow)
     if secret := next((name for name in files if _SECRET.fullmatch(PurePosixPath(name).name)), ""):
         what = "it looks like a secret, and would be uploaded with the flow"

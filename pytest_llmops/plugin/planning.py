@@ -65,17 +65,20 @@ class Planner(Runtime):
         """Start nothing, and leave the decision of an earlier session alone."""
 
     def _planned_gates(self, plan: CellPlan) -> Iterator[PlannedGate]:
+        from pytest_llmops.parity import reference_name
         from pytest_llmops.stats.foresight import foresee
         from pytest_llmops.stats.measuring import measure
 
         known = self._known(plan)
+        reference = reference_name(plan.experiment, plan.reference) if plan.reference else "the baseline"
         for threshold in plan.thresholds:
-            measured = measure(known, threshold, plan.experiment) if known else None
+            measured = measure(known, threshold, plan.experiment) if known and not threshold.is_agreement else None
             value = measured.value if measured else None
-            for foresight in foresee(threshold, plan.expected_rows, measured) if plan.expected_rows else ():
+            foreseen = foresee(threshold, plan.expected_rows, measured, reference) if plan.expected_rows else ()
+            for foresight in foreseen:
                 yield PlannedGate(
                     file=plan.cell.experiment,
-                    cell=plan.cell.id,
+                    cell=_named(plan),
                     name=threshold.name,
                     foresight=foresight,
                     value=value,
@@ -122,7 +125,7 @@ class Planner(Runtime):
         return PlannedRun(
             file=plan.cell.experiment,
             experiment=plan.cell.use_case,
-            cell=plan.cell.id,
+            cell=_named(plan),
             name=name,
             rows=plan.expected_rows if reused is None else len(reused.rows),
             reused=reused,
@@ -131,12 +134,14 @@ class Planner(Runtime):
         )
 
 
+def _named(plan: CellPlan) -> str:
+    return plan.cell.id + " (candidate)" * (plan.reference is not None)
+
+
 def _may_block(plan: CellPlan, plans: Sequence[CellPlan]) -> bool:
     """Tell whether the variant of a cell, one of ``plans``, has to pass; which one is best is not known before."""
-    from pytest_llmops.stats.gates import required_variants
+    from pytest_llmops.judging import blocking_variants
 
-    require = plan.experiment.gate.require
-    if require == "best":
+    if plan.experiment.gate.require == "best" and plan.reference is None:
         return True
-    variants = [other.cell.variant for other in plans]
-    return plan.cell.variant.id in required_variants(require, variants, lambda _: ())
+    return plan.cell.variant.id in blocking_variants(plans, lambda _: ())

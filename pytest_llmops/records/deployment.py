@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from pytest_llmops.errors import Problem
 from pytest_llmops.records.cloud import Address
+from pytest_llmops.records.kinds import FlowKind
 
 EndpointKind = Literal["managed", "kubernetes", "webapp"]
 AuthMode = Literal["key", "aad_token"]
@@ -22,6 +23,18 @@ SETTINGS = "llmops_settings"
 """Tag of a deployment: a digest of the settings that it was made with."""
 TRAFFIC_BEFORE = "llmops_traffic_before"
 """Tag of a deployment: the endpoint's traffic, as JSON, when the deployment was made, or last began to get some."""
+
+NOT_SERVED: Mapping[FlowKind, tuple[str, str]] = {
+    "callable": (
+        "is a Python function, which prompt flow can't serve",
+        "add a flow.flex.yaml with 'entry: module:function'",
+    ),
+    "workflow": (
+        "is a workflow of Agent Framework, which prompt flow can't serve",
+        "serve it yourself, and evaluate it there with --llmops-backend endpoint",
+    ),
+}
+"""Kinds of flows that can't be deployed: why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

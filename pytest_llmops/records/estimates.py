@@ -27,7 +27,8 @@ class Comparison:
     comparisons. Both and the interval are None where too few rows, or no scores of rows, support a claim. ``n`` is the
     number of common rows, or of clusters of them where rows are clustered. ``worse`` and ``better`` name the rows whose
     score changed; ``added``, ``removed`` and ``changed`` those that only one side has, or with another content.
-    ``direction`` is the one in which the metric gets better.
+    ``direction`` is the one in which the metric gets better. ``with_flow`` is true where a candidate is compared with
+    the flow itself.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Comparison:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    with_flow: bool = False
 
     @property
     def bound(self) -> float | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_llmops.records.deployment import Release
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.rules import ANY, Rule
 
-FlowKind = Literal["dag", "flex", "prompty", "callable"]
 Strategy = Literal["one-at-a-time", "cartesian", "defaults"]
 Severity = Literal["fail", "warn"]
 Require = Literal["default", "best", "all"]
@@ -34,6 +34,9 @@ RUN_METRICS = (
     *RUN_DURATIONS,
 )
 """Metrics that every run has by itself."""
+
+AGREEMENT = "agreement"
+"""Metric of a run that is compared with another: the share of rows for which both gave the same."""
 
 MOST_REPEATS = 1000
 """How often each row may be run in one session."""
@@ -65,7 +68,8 @@ class Flow:
     """What can be known of a flow by reading its files, without importing or running anything of it.
 
     ``file`` is the flow's definition (``flow.dag.yaml``, ``flow.flex.yaml``, ``x.prompty``, or the module of a
-    callable); ``folder`` is its working directory. ``entry`` is ``module:name`` for flex flows and callables.
+    callable or a workflow); ``folder`` is its working directory. ``entry`` is ``module:name`` for flex flows, callables
+    and workflows. ``init`` are what a class's ``__init__``, or what makes a workflow, takes.
     ``open_inputs`` is true where a signature can't be read statically (``**kwargs``): input names are then not checked.
     """
 
@@ -142,8 +146,13 @@ class Threshold:
 
     @property
     def compares(self) -> bool:
-        """Whether a baseline is needed."""
-        return self.margin is not None or self.keep_passing
+        """Whether a baseline is needed, or another reference."""
+        return self.margin is not None or self.keep_passing or self.is_agreement
+
+    @property
+    def is_agreement(self) -> bool:
+        """Whether it is about outputs that are the same as those of what a run is compared with."""
+        return (self.evaluator, self.metric) == (RUN, AGREEMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +187,24 @@ class Connection:
     type: str
     values: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Another implementation of an experiment's flow, such as one that is to take its place.
+
+    It is run on the same rows, scored by the same evaluators and held to the same thresholds. What is demanded of it
+    beside them is parity with the flow: no metric of an evaluator that has a threshold may be more than ``margin``
+    worse, in its own units, and ``agreement`` is a threshold for the share of rows with the same outputs. Verdicts on
+    it close the gate only where it is ``required``.
+    """
+
+    name: str
+    flow: Flow
+    init: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    margin: float | None = None
+    agreement: Threshold | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +280,7 @@ class Experiment:
     baseline: BaselineSource | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
     releases: Mapping[str, Release] = field(default_factory=dict)
+    candidates: tuple[Candidate, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -114,6 +114,7 @@ class GateResult:
     scores, empty where none is known; ``better`` the direction they get better in. ``severity`` is the threshold's,
     whether or not the variant is required. ``on_inconclusive`` says whether INCONCLUSIVE closes the gate. ``weak``
     marks a PASS that another draw of rows might well not repeat: a bound of its rule lies inside the interval.
+    ``optional`` marks verdicts on a candidate that need not pass: whatever they are, they can't close the gate.
     """
 
     experiment: str
@@ -140,6 +141,7 @@ class GateResult:
     score: str = ""
     better: Better = "higher"
     severity: Severity = "fail"
+    optional: bool = False
 
     @property
     def item(self) -> str:
@@ -148,7 +150,7 @@ class GateResult:
 
     def closes_gate(self) -> bool:
         """Whether this verdict alone is enough to stop a deployment."""
-        return self.verdict == "ERROR" or (self.blocking and self._fails)
+        return not self.optional and (self.verdict == "ERROR" or (self.blocking and self._fails))
 
     def bars_variant(self) -> bool:
         """Whether this verdict is enough to stop a deployment of the variant that it is about, required or not."""

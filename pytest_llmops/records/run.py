@@ -16,13 +16,17 @@ RunStatus = Literal["Completed", "Failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One choice of node variants, node input overrides (``node.input`` -> value) and init values."""
+    """One choice of node variants, node input overrides (``node.input`` -> value) and init values.
+
+    With ``is_candidate``, it is none of the flow's own, but the candidate of that name in its place.
+    """
 
     id: str = "default"
     nodes: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_default: bool = True
+    is_candidate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,14 @@ from pytest_llmops.reports.verdicts import (
     is_unsure,
     is_weaker,
     value_text,
+    variant_text,
 )
 
 _WIDTH = 100
 _LABEL = 60
 _GAP = "  "
 _LIMIT = 1000
+_GRAVE = ("FAIL", "ERROR")
 
 
 def failure_text(gate: GateResult) -> str:
@@ -43,8 +45,8 @@ def summary_lines(report: Report) -> list[str]:
     lines: list[str] = []
     for path, name in experiments(report).items():
         lines += [one_line(f"{name} ({path})" if name != path else path, _WIDTH), *_table(report, path), ""]
-    if any(gate.verdict == "FAIL" and is_weaker(gate) for gate in report.gates):
-        lines.append("(FAIL) does not close the gate")
+    if open_for := [f"({v})" for v in _GRAVE if any(gate.verdict == v and is_weaker(gate) for gate in report.gates)]:
+        lines.append(f"{' and '.join(open_for)} {'do' if len(open_for) > 1 else 'does'} not close the gate")
     if reused := reuse_text(report):
         lines.append(f"reused: {reused}")
     folder = report.settings.get("report-dir")
@@ -118,7 +120,7 @@ def _labels(cells: Sequence[str], results: dict[str, CellResult]) -> list[str]:
     """Name the lines of a table by dataset and variant, under a heading of three lines."""
     known = [results.get(cell) for cell in cells]
     datasets = [result.cell.dataset if result else cell for result, cell in zip(known, cells, strict=True)]
-    variants = [result.cell.variant.id if result else "" for result in known]
+    variants = [variant_text(result.cell.variant) if result else "" for result in known]
     heads = (["", "dataset", "", *datasets], ["", "variant", "", *variants])
     return join([block([one_line(text, _LABEL) for text in head], right=False) for head in heads])
 

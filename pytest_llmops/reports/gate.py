@@ -28,7 +28,8 @@ _PLACE = re.compile(r"^([^:\n]+:\d+: [^:\n]+:) .*", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One gate. ``reason`` is its headline; ``baseline`` to ``compared`` are None without a comparison.
+    """One gate. ``reason`` is its headline; ``baseline`` to ``compared`` are None without a comparison. ``optional``
+    marks a candidate's that need not pass.
 
     ``closes`` says whether it closes the gate, ``bars`` whether its variant may not be deployed, required or not.
     """
@@ -49,6 +50,7 @@ class Line:
     adjusted_p: float | None
     compared: int | None
     blocking: bool
+    optional: bool
     closes: bool
     bars: bool
     reason: str
@@ -146,6 +148,7 @@ def _line(gate: GateResult) -> Line:
         adjusted_p=comparison.adjusted_p if comparison else None,
         compared=comparison.n if comparison else None,
         blocking=gate.blocking,
+        optional=gate.optional,
         closes=gate.closes_gate(),
         bars=gate.bars_variant(),
         reason=headline(gate),

@@ -62,9 +62,11 @@ def _experiment(report: Report, path: str, name: str) -> Iterator[str]:
     cells = [result for result in report.cells if result.cell.experiment == path]
     yield f"## {markdown_cell(name)}"
     yield f"Experiment file: {markdown_cell(path)}"
+    if candidates := dict.fromkeys(r.cell.variant.id for r in cells if r.cell.variant.is_candidate):
+        yield f"Candidates, compared with the flow: {markdown_cell(', '.join(candidates))}"
     yield _verdicts(gates) if gates else "Nothing was evaluated."
     unsure = [gate for gate in gates if gate.verdict == "INCONCLUSIVE"]
-    weaker = [gate for gate in gates if gate.verdict == "FAIL" and is_weaker(gate)]
+    weaker = [gate for gate in gates if gate.verdict in ("FAIL", "ERROR") and is_weaker(gate)]
     yield from _section("What closed the gate", (_closing(gate) for gate in gates if gate.closes_gate()))
     yield from _section("Inconclusive", map(_in_full, unsure), _ADVICE)
     yield from _section("Weaker, and not blocking", map(_in_full, weaker))

@@ -11,6 +11,7 @@ from pytest_llmops.records.estimates import Comparison, Interval, SliceScore
 from pytest_llmops.records.experiment import RUN, RUN_DURATIONS
 from pytest_llmops.records.gate import GateResult, Verdict
 from pytest_llmops.records.report import Report
+from pytest_llmops.records.run import Variant
 from pytest_llmops.reports.text import one_line
 
 _SHORT = 72
@@ -63,6 +64,11 @@ def headline(gate: GateResult) -> str:
     basis = ", ".join(_basis(gate))
     measured, rows = f": {said}" if said else "", f" ({basis})" if basis else ""
     return one_line(f"{gate.verdict} {gate.item}{measured}{rows}", _LINE)
+
+
+def variant_text(variant: Variant) -> str:
+    """Name a variant; a candidate as what it is."""
+    return f"{variant.id} (candidate)" if variant.is_candidate else variant.id
 
 
 def value_text(gate: GateResult) -> str:
@@ -152,7 +158,8 @@ def _compared(gate: GateResult) -> Iterator[str]:
         return
     if gate.value is None or figure(comparison.value) != figure(gate.value):
         yield f"on common rows {_in_units(gate, comparison.value)}"
-    yield f"baseline {_in_units(gate, comparison.baseline)}"
+    other = "flow" if comparison.with_flow else "baseline"
+    yield f"{other} {_in_units(gate, comparison.baseline)}"
     yield f"delta {_signed(comparison.delta)}{_bound(gate, comparison, ' ({})')}"
 
 

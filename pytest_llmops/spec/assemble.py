@@ -22,10 +22,11 @@ from pytest_llmops.spec.suggest import suggest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadDataset:
-    """A dataset, with what its file holds where that can be told."""
+    """A dataset, with what its file holds where that can be told, and its place in the document."""
 
     dataset: Dataset
     table: Table | None
+    path: KeyPath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ class Assembler:
         return read_flow(place, self._paths, self._report.findings)
 
     def run_datasets(self, block: ExperimentBlock, facts: FlowFacts | None) -> dict[str, ReadDataset]:
-        """ReadDataset the datasets of the flow's runs, by name."""
+        """Read the datasets of the flow's runs, by name."""
         found: dict[str, ReadDataset] = {}
         for index, item in enumerate(block.datasets or ()):
             path: KeyPath = ("datasets", index)
@@ -92,7 +93,7 @@ class Assembler:
     def evaluators(
         self, block: ExperimentBlock, facts: FlowFacts | None, datasets: Mapping[str, ReadDataset]
     ) -> Iterator[ReadEvaluator]:
-        """ReadDataset the evaluators; those whose flow can't be read are left out."""
+        """Read the evaluators; those whose flow can't be read are left out."""
         seen: set[str] = set()
         for index, item in enumerate(block.evaluators or ()):
             path: KeyPath = ("evaluators", index)
@@ -103,18 +104,18 @@ class Assembler:
             seen.add(item.name)
             its_facts = self.flow(item.flow or item.name, (*path, "flow"))
             reads = list(self._evaluator_datasets(item, path, datasets))
-            for dataset_path, read in reads:
-                self._check_against_run(dataset_path, read, its_facts, facts, datasets)
+            for read in reads:
+                self._check_against_run(read, its_facts, facts, datasets)
             if its_facts:
                 line = self._report.document.place(path).line
-                bound = tuple(read.dataset for _, read in reads)
+                bound = tuple(read.dataset for read in reads)
                 scores = read_scores(item, its_facts, path, self._report)
                 evaluator = Evaluator(name=item.name, flow=its_facts.flow, datasets=bound, scores=scores, line=line)
                 yield ReadEvaluator(evaluator=evaluator, facts=its_facts, path=path)
 
     def _evaluator_datasets(
         self, evaluator: EvaluatorBlock, path: KeyPath, datasets: Mapping[str, ReadDataset]
-    ) -> Iterator[tuple[KeyPath, ReadDataset]]:
+    ) -> Iterator[ReadDataset]:
         evaluated: set[str] = set()
         if not evaluator.datasets:
             self._report.error((*path, "datasets"), "names no dataset", "name one of the experiment's datasets")
@@ -127,7 +128,7 @@ class Assembler:
                 what = f"dataset '{read.dataset.run_dataset}' is evaluated a second time"
                 self._report.error(item_path, what, "make another evaluator of it, or remove one")
             evaluated.add(read.dataset.run_dataset)
-            yield item_path, read
+            yield read
 
     def _evaluator_dataset(
         self, item: EvaluatorDatasetBlock, path: KeyPath, datasets: Mapping[str, ReadDataset]
@@ -138,7 +139,9 @@ class Assembler:
                     what = f"'{item.name}' is a dataset of the experiment, which has its own source"
                     self._report.error((*path, key), what, "remove this key, or rename the gold dataset")
             run = datasets.get(item.name)
-            return run and replace(run, dataset=replace(run.dataset, mappings=item.mappings or {}, key=item.key))
+            if run is None:
+                return None
+            return replace(run, dataset=replace(run.dataset, mappings=item.mappings or {}, key=item.key), path=path)
         if item.source is None and item.reference is None:
             self._report_unmatched(item.name, (*path, "name"))
             return None
@@ -172,7 +175,7 @@ class Assembler:
             columns=table.columns if table else None,
             kept=table.kept if table else {},
         )
-        return ReadDataset(dataset=dataset, table=table)
+        return ReadDataset(dataset=dataset, table=table, path=path)
 
     def _source(self, text: str, path: KeyPath) -> tuple[Path | None, str | None]:
         """Return the local file of a dataset, and the remote asset that it is a copy of."""
@@ -201,7 +204,6 @@ class Assembler:
 
     def _check_against_run(
         self,
-        path: KeyPath,
         read: ReadDataset,
         facts: FlowFacts | None,
         run_facts: FlowFacts | None,
@@ -216,8 +218,8 @@ class Assembler:
                 inputs=table,
             )
             mappings = read.dataset.mappings
-            binding = Binding(path=path, facts=facts, mappings=mappings, data=read.table, run=side)
+            binding = Binding(path=read.path, facts=facts, mappings=mappings, data=read.table, run=side)
             MappingChecker(binding, self._report).check()
         if read.table and table:
             key = read.dataset.key
-            Pairing(path=path, gold=read.table, run=table, key=key, max_rows=self._max_rows).check(self._report)
+            Pairing(path=read.path, gold=read.table, run=table, key=key, max_rows=self._max_rows).check(self._report)

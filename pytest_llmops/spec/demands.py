@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pytest_llmops.records.experiment import RUN, BaselineSource, Dataset, Price, Threshold
 from pytest_llmops.samplesize import rows_to_show_unchanged
@@ -17,7 +18,23 @@ _LEAST_ROWS = 10
 """Rows without which nothing is claimed of a difference."""
 
 
-def check_thresholds(thresholds: Sequence[Threshold], datasets: Sequence[Dataset], findings: Findings) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What margins compare with, and what could be written in place of one, in words for messages."""
+
+    reference: str
+    instead: str
+
+
+_WITH_BASELINE = Comparison(reference="the baseline", instead="keep_passing")
+
+
+def check_thresholds(
+    thresholds: Sequence[Threshold],
+    datasets: Sequence[Dataset],
+    findings: Findings,
+    comparison: Comparison = _WITH_BASELINE,
+) -> None:
     """Report thresholds that no result can meet, and those that allow no row to miss although they don't say so.
 
     Slices are left out: how many rows each has is not looked at here.
@@ -28,7 +45,8 @@ def check_thresholds(thresholds: Sequence[Threshold], datasets: Sequence[Dataset
         beginning = f"with {count(dataset.rows)} in dataset '{dataset.name}'"
         _check_rule(threshold, dataset.rows, beginning, findings)
         if has_row_scores(threshold.evaluator, threshold.metric):
-            _check_margin(threshold, dataset.rows, beginning, findings)
+            for what, todo in _margin_doubts(threshold.margin, dataset.rows, beginning, comparison):
+                findings.warn(problem(threshold, what, todo))
 
 
 def _check_rule(threshold: Threshold, rows: int, beginning: str, findings: Findings) -> None:
@@ -46,20 +64,21 @@ def _check_rule(threshold: Threshold, rows: int, beginning: str, findings: Findi
         findings.warn(problem(threshold, what, "add rows or relax the rule"))
 
 
-def _check_margin(threshold: Threshold, rows: int, beginning: str, findings: Findings) -> None:
-    margin = threshold.margin
+def _margin_doubts(
+    margin: float | None, rows: int, beginning: str, comparison: Comparison
+) -> Iterator[tuple[str, str]]:
+    """Yield why so many rows can't show that no more than a margin was lost: what is wrong, and what to do."""
     if margin is None:
         return
+    instead = comparison.instead
     if rows < _LEAST_ROWS:
-        what = f"{beginning}, nothing can be claimed of a difference from the baseline: that takes {_LEAST_ROWS} rows"
-        findings.warn(problem(threshold, what, "add rows, or write must_pass or keep_passing"))
+        what = f"nothing can be claimed of a difference from {comparison.reference}: that takes {_LEAST_ROWS} rows"
+        yield f"{beginning}, {what}", f"add rows, or write must_pass or {instead}"
     elif margin == 0:
-        what = "no number of rows can show that nothing at all was lost"
-        findings.warn(problem(threshold, what, "allow a little, or write keep_passing"))
-    elif margin < 1 and rows < rows_to_show_unchanged(margin):
+        yield "no number of rows can show that nothing at all was lost", f"allow a little, or write {instead}"
+    elif margin < 1 and rows < (needed := rows_to_show_unchanged(margin)):
         what = f"{beginning}, a loss of {margin:g} can't be ruled out even if no score changes"
-        todo = f"it would need {count(rows_to_show_unchanged(margin))}: add rows, allow more, or write keep_passing"
-        findings.warn(problem(threshold, what, todo))
+        yield what, f"it would need {count(needed)}: add rows, allow more, or write {instead}"
 
 
 def check_sources(
@@ -72,6 +91,8 @@ def check_sources(
     for threshold in thresholds:
         if threshold.compares and baseline is None:
             what, todo = "compares with a baseline, but there is none", "set llmops.baseline or --llmops-baseline"
+            if threshold.is_agreement:
+                todo += ", or write it under a candidate's parity"
             findings.error(problem(threshold, what, todo))
         if (threshold.evaluator, threshold.metric) == (RUN, "cost") and not prices:
             what, todo = "nothing tells what tokens cost", "add llmops.prices"

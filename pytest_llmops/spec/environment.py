@@ -19,7 +19,7 @@ from pytest_llmops.spec.resolve import Paths
 from pytest_llmops.spec.suggest import printable, suggest
 from pytest_llmops.spec.yaml_reader import read_yaml
 
-_OF_CONNECTION = re.compile(r"\$\{[^{}.]+\.[^{}]+\}")
+_OF_CONNECTION = re.compile(r"\$\{([^{}.]+)\.[^{}]+\}")
 """What prompt flow takes from a connection."""
 
 
@@ -37,12 +37,19 @@ def env_files(paths: Paths, findings: Findings) -> dict[str, EnvFile]:
 
 
 def read_environment(
-    paths: Paths, variables: Variables, findings: Findings, *, live: bool, in_workspace: bool = False
+    paths: Paths,
+    variables: Variables,
+    findings: Findings,
+    *,
+    connections: Collection[str],
+    live: bool,
+    in_workspace: bool = False,
 ) -> dict[str, str]:
     """Read ``environment/env.yaml``: the environment's own value wins over what the file says.
 
     A value ``${NAME}`` has to come from the environment. Only a secret may be missing, where answers are replayed.
-    ``in_workspace``, a value ``${connection.key}`` is left to the workspace, whatever the environment has.
+    A value ``${connection.key}`` is left to the run, which takes it from one of the ``connections``; ``in_workspace``,
+    from those that the workspace has, whatever the environment has.
     """
     path = paths.base / "environment" / "env.yaml"
     if not path.is_file():
@@ -56,11 +63,17 @@ def read_environment(
         return {}
     values: dict[str, str] = {}
     for name, written in document.value.items():
-        of_workspace = in_workspace and _is_of_connection(written)
-        value = (None if of_workspace else variables.get(name)) or _environment_text(written)
+        connection = _connection_of(written)
+        value = (None if connection and in_workspace else variables.get(name)) or _environment_text(written)
         if value is None:
             findings.error(document.problem((name,), "is empty", "give it a value"))
-        elif of_workspace or not _is_placeholder(value):
+        elif connection and value == written:
+            values[name] = value
+            if not in_workspace and connection not in connections:
+                what = f"connection {printable(connection)} is not defined"
+                todo = suggest(connection, connections, "add it under 'connections:', which has")
+                findings.error(document.problem((name,), what, todo))
+        elif not _is_placeholder(value):
             values[name] = value
         elif live or not is_secret(name):
             todo = "set it, or write a value here"
@@ -82,20 +95,22 @@ def _is_placeholder(value: object) -> bool:
     return isinstance(value, str) and PLACEHOLDER.fullmatch(value) is not None
 
 
-def _is_of_connection(value: object) -> bool:
-    return isinstance(value, str) and _OF_CONNECTION.fullmatch(value) is not None
+def _connection_of(value: object) -> str | None:
+    """Return the name of the connection that a value is taken from."""
+    match = _OF_CONNECTION.fullmatch(value) if isinstance(value, str) else None
+    return match[1] if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class InitValues:
-    """Init values of a class flow. ``given`` are the names that were written, those without a value yet too."""
+    """Init values of a flow. ``given`` are the names that were written, those without a value yet too."""
 
     values: Mapping[str, Any]
     given: Collection[str]
 
 
 def read_init(facts: FlowFacts, paths: Paths, variables: Variables, findings: Findings, *, live: bool) -> InitValues:
-    """Read the init values of a class flow, from ``init.json`` beside it or else the sample in its definition.
+    """Read the init values of a flow, from ``init.json`` beside it or else the sample in its definition.
 
     A value ``${...}`` is the environment variable named like its key in upper case, ``<KEY>_<SUBKEY>`` inside of an
     object. Where it isn't set, ``live`` makes it an error; otherwise it is left out.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pytest_llmops.rules import Rule
 from pytest_llmops.samplesize import rows_for_confidence
+from pytest_llmops.spec.metrics import RUN_SHARES
 
 _ROUNDING = 1e-9
 
 
 def satisfiable(rule: Rule, metric: str, rows: int) -> bool:
     """Tell whether a run of so many rows can have a value of a ``run`` metric that the rule accepts."""
-    if metric == "error_rate":
-        return any(rule.accepts(failed / rows) for failed in range(rows + 1))
+    if metric in RUN_SHARES:
+        return any(rule.accepts(counted / rows) for counted in range(rows + 1))
     if metric == "rows":
         return any(rule.accepts(done) for done in range(rows + 1))
     return rule.high > 0 or rule.accepts(0)

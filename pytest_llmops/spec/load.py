@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops.errors import ConfigurationError
-from pytest_llmops.records.experiment import Connection, Dataset, Experiment, GatePolicy, Threshold
+from pytest_llmops.records.experiment import Candidate, Connection, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.spec.assemble import Assembler, ReadEvaluator
+from pytest_llmops.spec.candidates import CandidateReader, ReadCandidate
 from pytest_llmops.spec.columns import ColumnChecker, needed_columns
 from pytest_llmops.spec.connections import read_connections
 from pytest_llmops.spec.demands import check_demanded, check_sources, check_thresholds
@@ -88,9 +89,12 @@ class _Loader:
         baseline, prices = read_baseline(llmops, self._conditions.baseline, self._paths.base), read_prices(llmops)
         check_sources(thresholds, baseline, prices, self._report.findings)
         self._check_rows(datasets, evaluators, thresholds, gate)
-        connections = self._connections(facts, evaluators)
-        environment = self._environment()
+        reader = CandidateReader(facts, tuple(reads.values()), thresholds, self._report)
+        candidates = tuple(reader.read(llmops.candidates or (), assembler))
+        connections = self._connections(facts, evaluators, candidates)
+        environment = self._environment([connection.name for connection in connections])
         with_init = tuple(replace(e.evaluator, init=self._init(e.facts, (*e.path, "flow"))) for e in evaluators)
+        with_their_init = tuple(map(self._with_init, candidates))
         if facts is None:
             return None
         variants = VariantReader(facts, self._report).read(llmops.variants)
@@ -104,7 +108,7 @@ class _Loader:
             connections=connections,
             runtime=block.runtime or self._variables.get("runtime_name", "RUNTIME_NAME"),
             environment_variables=environment,
-            init=self._init(facts, _FLOW, variants.overrides),
+            init=self._init(facts, _FLOW, [name.removeprefix("init.") for name in variants.overrides]),
             variants=variants,
             gate=gate,
             thresholds=thresholds,
@@ -112,12 +116,19 @@ class _Loader:
             baseline=baseline,
             prices=prices,
             releases=read_deployments(llmops.deployment, self._paths.base, self._report),
+            candidates=with_their_init,
         )
 
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self, connections: Collection[str]) -> Mapping[str, str]:
         how = self._conditions
-        findings = self._report.findings
-        return read_environment(self._paths, self._variables, findings, live=how.live, in_workspace=how.in_workspace)
+        return read_environment(
+            self._paths,
+            self._variables,
+            self._report.findings,
+            connections=connections,
+            live=how.live,
+            in_workspace=how.in_workspace,
+        )
 
     def _assembler(self) -> Assembler:
         sources = self._sources
@@ -138,14 +149,19 @@ class _Loader:
             fetch=self._conditions.fetch,
         )
 
-    def _init(self, facts: FlowFacts, path: KeyPath, overrides: Collection[str] = ()) -> Mapping[str, Any]:
-        """Read the init values of a class flow, and report parameters that get none."""
+    def _init(
+        self, facts: FlowFacts, path: KeyPath, written: Collection[str] = (), where: str = ""
+    ) -> Mapping[str, Any]:
+        """Read the init values of a flow, and report parameters that get none.
+
+        ``written`` are the names of those that the experiment's file gives, ``where`` is the place for them in it.
+        """
         live = self._conditions.live
         found = read_init(facts, self._paths, self._variables, self._report.findings, live=live)
         for name, port in facts.flow.init.items():
-            if port.required and name not in found.given and f"init.{name}" not in overrides:
+            if port.required and name not in found.given and name not in written:
                 what = f"init parameter {name!r} of flow '{facts.flow.name}' has no value"
-                self._report.error(path, what, f"set it in {self._paths.show(facts.flow.folder / 'init.json')}")
+                self._report.error(path, what, f"set it {where}in {self._paths.show(facts.flow.folder / 'init.json')}")
         return found.values
 
     def _thresholds(self, datasets: Sequence[Dataset], evaluators: Sequence[ReadEvaluator]) -> tuple[Threshold, ...]:
@@ -171,7 +187,18 @@ class _Loader:
         check_must_pass(thresholds, datasets, evaluators, self._report.findings)
         check_quarantine(gate.quarantine, evaluators, self._report)
 
-    def _connections(self, facts: FlowFacts | None, evaluators: Sequence[ReadEvaluator]) -> tuple[Connection, ...]:
+    def _with_init(self, read: ReadCandidate) -> Candidate:
+        """Give a candidate its init values: those of the experiment's file go before those of ``init.json``."""
+        written = read.candidate.init
+        found = self._init(read.facts, (*read.path, "init"), written, where="here, or ")
+        return replace(read.candidate, init={**found, **written})
+
+    def _connections(
+        self,
+        facts: FlowFacts | None,
+        evaluators: Sequence[ReadEvaluator],
+        candidates: Sequence[ReadCandidate],
+    ) -> tuple[Connection, ...]:
         """Read connections, and report those that flows name and nobody defines.
 
         Replayed answers need none, and a workspace has its own.
@@ -180,8 +207,10 @@ class _Loader:
         live = self._conditions.live and not self._conditions.in_workspace
         connections = read_connections(blocks, self._variables, self._report, live=live)
         names = [connection.name for connection in connections]
-        flows = [(_FLOW, facts)] if facts else []
-        for path, used in [*flows, *(((*e.path, "flow"), e.facts) for e in evaluators)]:
+        flows: list[tuple[KeyPath, FlowFacts]] = [(_FLOW, facts)] if facts else []
+        flows += [((*evaluator.path, "flow"), evaluator.facts) for evaluator in evaluators]
+        flows += [((*candidate.path, "flow"), candidate.facts) for candidate in candidates]
+        for path, used in flows:
             for name in used.flow.connections:
                 if live and name not in names:
                     what = f"flow '{used.flow.name}' needs connection {name!r}, which is not defined"

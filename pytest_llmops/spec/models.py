@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field, Tag, model_validator
 
 from pytest_llmops.records.experiment import Strategy
+from pytest_llmops.records.kinds import Engine
 from pytest_llmops.spec.models_deployment import DeploymentBlock
-from pytest_llmops.spec.models_gate import Baseline, GateBlock, PriceBlock, Score, SlicesBlock, Thresholds
-from pytest_llmops.spec.shapes import BY_SHAPE, Block, Name, NotYet, Plain, Property, Text
+from pytest_llmops.spec.models_gate import (
+    Baseline,
+    GateBlock,
+    PriceBlock,
+    Score,
+    SlicesBlock,
+    SliceThreshold,
+    Thresholds,
+)
+from pytest_llmops.spec.shapes import BY_SHAPE, Amount, Block, Name, NotYet, Plain, Property, Text
 
 Mappings = Annotated[
     dict[str, Plain],
@@ -85,12 +94,30 @@ class VariantsBlock(Block):
     )
 
 
+class ParityBlock(Block):
+    """How close a candidate has to come to the flow."""
+
+    margin: Amount | None = Field(default=None, description="How much worse than the flow's a metric may be")
+    agreement: SliceThreshold | None = Field(
+        default=None, description="Rule for the share of rows with the same outputs"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_demand(self) -> ParityBlock:
+        if self.margin is None and self.agreement is None:
+            raise ValueError("demands nothing; write margin or agreement")
+        return self
+
+
 class CandidateBlock(Block):
-    """Another implementation of the flow. Not supported yet."""
+    """Another implementation of the flow, such as one that is to take its place."""
 
     name: Name
-    engine: Text | None = None
-    flow: Text | None = None
+    flow: Text = Field(description="Folder of the candidate")
+    parity: ParityBlock
+    engine: Engine | None = Field(default=None, description="What executes it, checked against what its files say")
+    init: dict[str, Plain] | None = Field(default=None, description="What its create_workflow or __init__ is given")
+    required: bool = Field(default=False, description="Whether verdicts on it can close the gate")
 
 
 class LLMOpsBlock(Block):
@@ -105,7 +132,9 @@ class LLMOpsBlock(Block):
     deployment: dict[str, DeploymentBlock] | None = Field(
         default=None, description="Environment to how the flow is deployed to it"
     )
-    candidates: NotYet[list[CandidateBlock]] = Field(default=None, description="Not supported yet")
+    candidates: list[CandidateBlock] | None = Field(
+        default=None, description="Other implementations, compared with the flow"
+    )
 
 
 class ExperimentBlock(Block):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_llmops.records.experiment import FlowKind
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.spec.suggest import did_you_mean
 
 _REMOTE = re.compile(r"azureml:([^:]+:[^:]+)?")
@@ -20,6 +20,9 @@ _FLOW_FILES: dict[str, FlowKind] = {
     "flow.flex.yaml": "flex",
     "flow.flex.yml": "flex",
 }
+_WORKFLOW_FILE = "workflow.py"
+_CREATE_WORKFLOW = "create_workflow"
+"""Where a workflow of Agent Framework is made, by the convention of Microsoft's guide to leaving prompt flow."""
 
 
 class NotFound(Exception):
@@ -70,6 +73,8 @@ class Paths:
     def flow(self, text: str) -> FlowPlace:
         """Find a flow by folder, definition file, ``.prompty`` file or ``module:function``.
 
+        A folder with ``workflow.py`` is a workflow of Agent Framework, unless it has a DAG's or a flex flow's file.
+
         Raises:
             NotFound: naming the places tried.
         """
@@ -82,7 +87,7 @@ class Paths:
                 return found
         folders = [place for place in places if os.path.isdir(place)]
         if folders:
-            wanted = "a flow.dag.yaml, a flow.flex.yaml or a single .prompty file"
+            wanted = "a flow.dag.yaml, a flow.flex.yaml, a workflow.py or a single .prompty file"
             raise NotFound(f"folder '{self.show(folders[0])}' does not hold {wanted}", "add the flow's definition")
         raise self._not_found("flow", text, places)
 
@@ -103,6 +108,8 @@ class Paths:
         places = self._places(relative, self.base, self.root)
         for place, folder in zip(places, (self.base, self.root), strict=False):
             if os.path.isfile(place):
+                if function == _CREATE_WORKFLOW:
+                    return _workflow_at(place, folder, module)
                 return FlowPlace("callable", place, folder, function, f"{module}:{function}")
         raise self._not_found("module", relative, places)
 
@@ -116,6 +123,12 @@ class Paths:
         return NotFound(f"no {noun} {text!r}, looked for {tried}", near or "correct the path")
 
 
+def _workflow_at(file: Path, folder: Path, module: str) -> FlowPlace:
+    """Describe a workflow, named by its module, or by the folder where the module's name says nothing."""
+    name = file.parent.name if file.name == _WORKFLOW_FILE else file.stem
+    return FlowPlace("workflow", file, folder, name, f"{module}:{_CREATE_WORKFLOW}")
+
+
 def _siblings(place: Path) -> list[str]:
     return sorted(os.listdir(place.parent)) if os.path.isdir(place.parent) else []
 
@@ -127,10 +140,16 @@ def _flow_at(place: Path) -> FlowPlace | None:
         kind: FlowKind = "flex" if _FLEX_KEY.search(place.read_text(encoding="utf-8", errors="replace")) else "dag"
         folder_says_it = place.name in _FLOW_FILES
         return FlowPlace(kind, place, place.parent, place.parent.name if folder_says_it else place.name.split(".")[0])
-    if not os.path.isdir(place):
-        return None
+    return _flow_in(place) if os.path.isdir(place) else None
+
+
+def _flow_in(place: Path) -> FlowPlace | None:
     names = sorted(os.listdir(place))
-    found = [name for name in _FLOW_FILES if name in names] or [n for n in names if n.endswith(".prompty")]
+    found = [name for name in _FLOW_FILES if name in names]
+    if not found and (place / _WORKFLOW_FILE).is_file():
+        # Prompty files beside it are its prompts.
+        return _workflow_at(place / _WORKFLOW_FILE, place, Path(_WORKFLOW_FILE).stem)
+    found = found or [name for name in names if name.endswith(".prompty")]
     if not found:
         return None
     if len(found) > 1:

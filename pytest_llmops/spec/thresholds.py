@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_llmops.errors import Problem
-from pytest_llmops.records.experiment import RUN, RUN_METRICS, Dataset, Threshold
+from pytest_llmops.records.experiment import RUN, Dataset, Threshold
 from pytest_llmops.rules import parse_rule
 from pytest_llmops.spec.findings import Reporter
-from pytest_llmops.spec.metrics import default_better, misfits
+from pytest_llmops.spec.metrics import RUN_DEMANDS, default_better, misfits
 from pytest_llmops.spec.models import EvaluatorBlock, ExperimentBlock
 from pytest_llmops.spec.models_gate import SliceThresholdBlock, ThresholdBlock
 from pytest_llmops.spec.positions import KeyPath
@@ -97,8 +97,8 @@ class ThresholdReader:
             return None
         name = max(fitting, key=len)
         metric = key[len(name) + 1 :]
-        if name == RUN and metric not in RUN_METRICS:
-            todo = suggest(metric, RUN_METRICS, "metrics of a run")
+        if name == RUN and metric not in RUN_DEMANDS:
+            todo = suggest(metric, RUN_DEMANDS, "metrics of a run")
             self._report.error(path, f"a run has no metric {metric!r}", todo)
             return None
         return name, metric

@@ -10,7 +10,7 @@ from pytest_llmops.records.estimates import Comparison
 from pytest_llmops.records.experiment import RUN, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import CellResult, Verdict
 from pytest_llmops.records.run import Row
-from pytest_llmops.stats.joining import SAVE_ANEW, Joined, join, refusal
+from pytest_llmops.stats.joining import OF_BASELINE, OF_SESSION, Joined, Words, join, refusal
 from pytest_llmops.stats.measuring import Measurement, measure
 from pytest_llmops.stats.noninferiority import Pairs, compare_pairs, noninferior
 from pytest_llmops.stats.passing import pass_mark, passes
@@ -21,11 +21,27 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What a cell is compared with: the baseline's result of the same cell, or the ``problem`` why there is none."""
+    """What a cell is compared with: the result of another one, or the ``problem`` why there is none.
+
+    It is ``saved`` where it is of a baseline, not of another cell of the same session. ``name`` is what reports call
+    it. ``is_flow`` is true of the flow itself, where a candidate is compared with it.
+    """
 
     name: str
     cell: CellResult | None = None
     problem: str = ""
+    saved: bool = True
+    is_flow: bool = False
+
+    @property
+    def words(self) -> Words:
+        """How messages speak of it that begin with its name."""
+        return OF_BASELINE if self.saved else OF_SESSION
+
+    @property
+    def within(self) -> str:
+        """How it is named within a sentence."""
+        return OF_BASELINE.it if self.saved else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +74,13 @@ def contrast(
     if cell is None:
         return reference.problem
     theirs = measure(cell, threshold, experiment)
-    if problem := _obstacle(result, cell, threshold, experiment.gate) or "; ".join(theirs.problems or mine.problems):
+    problem = _obstacle(result, reference, threshold, experiment.gate) or "; ".join(theirs.problems or mine.problems)
+    joined = Joined() if problem else join(result, cell, threshold.evaluator, quarantine=experiment.gate.quarantine)
+    if problem := problem or other_rows(result, joined, reference.words):
         return f"{reference.name}: {problem}"
-    joined = join(result, cell, threshold.evaluator, quarantine=experiment.gate.quarantine)
     why = mine.why or theirs.why
     if not why and mine.output != theirs.output:
-        why = f"the scores are in '{mine.output}' now and in '{theirs.output}' in the baseline"
+        why = f"the scores are in '{mine.output}' now and in '{theirs.output}' in {reference.within}"
     if why:
         whole = not (joined.added or joined.removed or joined.changed or joined.unscored or joined.quarantined)
         return Contrast(
@@ -93,15 +110,34 @@ def contrast(
     )
 
 
-def _obstacle(result: CellResult, cell: CellResult, threshold: Threshold, policy: GatePolicy) -> str:
+def other_rows(result: CellResult, joined: Joined, words: Words) -> str:
+    """Say how the rows of a candidate are not those of the flow: parity is of all rows. Nothing where they are."""
+    if not (result.cell.variant.is_candidate and joined.different):
+        return ""
+    where = {f"not {words.there}": joined.added, f"only {words.there}": joined.removed, "changed": joined.changed}
+    said = ", ".join(f"{what}: {listed(labels)}" for what, labels in where.items() if labels)
+    return f"other rows were run ({said}){words.todo}"
+
+
+def listed(labels: Sequence[str]) -> str:
+    """Name some of the rows, and say how many more there are."""
+    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return ", ".join(labels[:_SHOWN]) + more
+
+
+def _obstacle(result: CellResult, reference: Reference, threshold: Threshold, policy: GatePolicy) -> str:
     """Say why a cell can't be compared with another one; nothing where it can be."""
+    cell, words = reference.cell, reference.words
+    if cell is None:
+        return reference.problem
     if policy.reduce != "mean" and len(result.executions) != len(cell.executions):
         times = f"{len(cell.executions)} times, and here {len(result.executions)} times"
         return f"each row was run {times}, and 'reduce: {policy.reduce}' depends on that"
-    if problem := refusal(result, cell, threshold.evaluator):
+    if problem := refusal(result, cell, threshold.evaluator, words):
         return problem
     versions = [side.evaluations[threshold.evaluator].digest for side in (result, cell) if threshold.evaluator != RUN]
-    return "" if all(versions) else f"it is not known by which version of the evaluator it was scored; {SAVE_ANEW}"
+    unknown = f"it is not known by which version of the evaluator it was scored{words.todo}"
+    return "" if all(versions) else unknown
 
 
 def clusters_of(result: CellResult, experiment: Experiment, numbers: Sequence[int]) -> list[str] | None:
@@ -121,14 +157,18 @@ def weigh(found: Contrast, threshold: Threshold, p_value: float | None) -> tuple
         return "PASS", ""
     if found.pairs is None:
         if not found.whole:
-            return "INCONCLUSIVE", f"the metric alone is not of the same rows as in the baseline, and {found.why}"
+            where = found.reference.within
+            return "INCONCLUSIVE", f"the metric alone is not of the same rows as in {where}, and {found.why}"
         delta = found.value - found.baseline
         alone: Verdict = "PASS" if (delta if threshold.better == "lower" else -delta) <= margin + 1e-12 else "FAIL"
         return alone, f"decided on the metric alone, without an interval: {found.why}"
+    where = found.reference.within
     same = found.joined.same_outputs and not found.missing
-    verdict, reason = noninferior(found.pairs, margin, better=threshold.better, p_value=p_value, same_outputs=same)
+    verdict, reason = noninferior(
+        found.pairs, margin, better=threshold.better, p_value=p_value, same_outputs=same, reference=where
+    )
     if verdict == "PASS" and found.missing:
-        return "INCONCLUSIVE", f"{len(found.missing)} rows that have a score in the baseline have none now; {reason}"
+        return "INCONCLUSIVE", f"{len(found.missing)} rows that have a score in {where} have none now; {reason}"
     return verdict, reason
 
 
@@ -147,6 +187,7 @@ def record(found: Contrast, threshold: Threshold, adjusted_p: float | None) -> C
     labelled = list(zip(joined.labels, found.scores, strict=False))
     return Comparison(
         name=found.reference.name,
+        with_flow=found.reference.is_flow,
         value=found.value,
         baseline=found.baseline,
         delta=found.value - found.baseline,

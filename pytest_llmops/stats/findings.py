@@ -9,9 +9,10 @@ from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult
 from pytest_llmops.rules import ANY, Rule
 from pytest_llmops.stats.against_baseline import Contrast, clusters_of
+from pytest_llmops.stats.agreement import Agreement
 from pytest_llmops.stats.intervals import confidence_interval, interval_of
 from pytest_llmops.stats.measuring import Measurement
-from pytest_llmops.stats.row_findings import Finding, of_baseline, of_must_pass
+from pytest_llmops.stats.row_findings import Finding, of_agreement, of_baseline, of_must_pass
 from pytest_llmops.stats.rows import worst_rows
 from pytest_llmops.stats.slices import judge_slices
 
@@ -23,7 +24,7 @@ def findings(
     measured: Measurement,
     *,
     around: Interval | None,
-    found: Contrast | str | None,
+    found: Contrast | Agreement | str | None,
     p_value: float | None,
 ) -> list[Finding]:
     """Return what each part of a demand came to, one at least. ``around`` is the metric's confidence interval."""
@@ -35,7 +36,9 @@ def findings(
         parts = [_of_rule(result, threshold, experiment, measured, around)]
         if threshold.must_pass:
             parts.append(of_must_pass(result, threshold, experiment, measured))
-        if threshold.compares:
+        if isinstance(found, Agreement):
+            parts.append(of_agreement(found))
+        elif threshold.compares:
             parts.append(of_baseline(threshold, found, p_value))
         if missing := _unscored(result, threshold, measured):
             parts.append(Finding("PASS", missing))

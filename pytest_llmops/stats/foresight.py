@@ -37,20 +37,24 @@ class Foresight:
     steady: float | None = None
 
 
-def foresee(threshold: Threshold, n: int, known: Measurement | None = None) -> Iterator[Foresight]:
-    """Foresee each part of a demand that is on a share of rows. ``known`` is the metric as it was last measured.
+def foresee(
+    threshold: Threshold, n: int, known: Measurement | None = None, reference: str = "the baseline"
+) -> Iterator[Foresight]:
+    """Foresee each part of a demand that is on a share of rows. ``known`` is the metric as it was last measured;
+    ``reference`` names what it is compared with.
 
     Scores between 0 and 1 vary less than those that are 0 or 1, so for them a gate notices more than is said here. Of
     a metric that is not the mean of its rows' scores, nothing can be said.
     """
-    if threshold.by is not None or (threshold.evaluator == RUN and threshold.metric != "error_rate"):
+    is_share = threshold.evaluator != RUN or threshold.metric == "error_rate" or threshold.is_agreement
+    if threshold.by is not None or not is_share:
         return
     if math.isfinite(threshold.rule.low) or math.isfinite(threshold.rule.high):
-        yield _of_rule(threshold, n, known)
+        yield _of_rule(threshold, n, known, reference)
     if threshold.margin is not None and _has_scores(known):
         chances = margin_chances(n, threshold.margin)
         yield Foresight(
-            demand=f"at most {threshold.margin:g} worse than the baseline",
+            demand=f"at most {threshold.margin:g} worse than {reference}",
             n=n,
             drop=smallest_drop_paired(n, threshold.margin),
             failing=chances.failed,
@@ -62,9 +66,11 @@ def _has_scores(known: Measurement | None) -> bool:
     return known is None or bool(known.scores)
 
 
-def _of_rule(threshold: Threshold, n: int, known: Measurement | None) -> Foresight:
+def _of_rule(threshold: Threshold, n: int, known: Measurement | None, reference: str) -> Foresight:
     rule, confidence = threshold.rule, threshold.confidence
     demand = rule.text if confidence is None else f"{rule.text} at {100 * confidence:g} % confidence"
+    if threshold.is_agreement:
+        demand += f" with {reference}"
     bound, mirrored = _bound(rule)
     if not _has_scores(known) or not 0 < bound <= 1 or (confidence is not None and bound == 1):
         return Foresight(demand=demand, n=n)

@@ -13,6 +13,7 @@ from pytest_llmops.records.gate import CellResult, GateResult, Verdict
 from pytest_llmops.records.report import Decision, Report
 from pytest_llmops.records.run import Variant, earliest
 from pytest_llmops.stats.against_baseline import Contrast, record
+from pytest_llmops.stats.agreement import Agreement
 from pytest_llmops.stats.findings import findings, interval, percent
 from pytest_llmops.stats.integrity import evaluation_problems, row_errors, run_problems
 from pytest_llmops.stats.measuring import Measurement
@@ -69,13 +70,13 @@ def judge_metric(
     measured: Measurement,
     *,
     blocking: bool = True,
-    found: Contrast | str | None = None,
+    found: Contrast | Agreement | str | None = None,
     p_value: float | None = None,
 ) -> GateResult:
     """Decide on one metric of a cell, an evaluator's or the run's own, as it was measured.
 
-    ``found`` is the contrast with the baseline, or why there is none, where the threshold compares. ``p_value`` is
-    that of the contrast after correction for its family.
+    ``found`` is the contrast with the baseline, or why there is none, where the threshold compares; of agreement, what
+    agrees. ``p_value`` is that of the contrast after correction for its family.
     """
     around = interval(result, experiment, measured)
     parts = findings(result, threshold, experiment, measured, around=around, found=found, p_value=p_value)
@@ -117,7 +118,9 @@ def _finite(bound: float) -> float | None:
     return bound if math.isfinite(bound) else None
 
 
-def _comparison(found: Contrast | str | None, threshold: Threshold, p_value: float | None) -> Comparison | None:
+def _comparison(
+    found: Contrast | Agreement | str | None, threshold: Threshold, p_value: float | None
+) -> Comparison | None:
     return record(found, threshold, p_value) if isinstance(found, Contrast) else None
 
 
@@ -182,7 +185,7 @@ def _said(gate: GateResult) -> str:
 def required_variants(
     require: Require, variants: Sequence[Variant], gates_of: Callable[[str], Iterable[GateResult]]
 ) -> frozenset[str]:
-    """Tell, by id, which of the variants that were selected must pass.
+    """Tell, by id, which of the flow's variants that were selected must pass. Candidates are none of them.
 
     ``default``: the default one, or all where it was not selected. ``best``: those that pass every gate, or all where
     none does. ``all``: all. ``gates_of`` gives all gates of a variant; it is asked for ``best`` only.

@@ -16,6 +16,7 @@ from pytest_llmops.hashing import canonical
 from pytest_llmops.records.encoding import to_json
 from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult
+from pytest_llmops.records.run import Row, RunResult
 
 SAVE_COMMAND = "llmops baseline save"
 SAVE_ANEW = f"save a new baseline with: {SAVE_COMMAND}"
@@ -23,6 +24,21 @@ _LINE = "line_number"
 
 _Match = tuple[int, int]
 _Kind = Literal["comparable", "changed", "unscored", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How messages speak of what a result is compared with, and what they say can be done, if anything."""
+
+    it: str = "the baseline"
+    its: str = "the baseline's"
+    there: str = "in the baseline"
+    todo: str = f"; {SAVE_ANEW}"
+
+
+OF_BASELINE = Words()
+OF_SESSION = Words("it", "its", "there", "")
+"""For another result of the same session, which the message names first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +49,7 @@ class Joined:
     has (``added``) or only the baseline (``removed``), that have other inputs or another gold (``changed``), that
     were not scored on one of the sides (``unscored``), or that were left out on demand (``quarantined``).
     ``unscored_pairs`` are the line numbers of the unscored rows. ``same_outputs`` is true where all pairs have the very
-    same outputs on both sides, and no common row failed.
+    same outputs on both sides, and no common row failed; a candidate may have more of them.
     """
 
     pairs: tuple[_Match, ...] = ()
@@ -45,6 +61,11 @@ class Joined:
     quarantined: tuple[str, ...] = ()
     same_outputs: bool = False
     unscored_pairs: tuple[_Match, ...] = ()
+
+    @property
+    def different(self) -> int:
+        """How many rows are on one side only, or not the same on both."""
+        return len(self.added) + len(self.removed) + len(self.changed)
 
 
 def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarantine: Collection[str] = ()) -> Joined:
@@ -64,7 +85,7 @@ def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarant
         return tuple(mine.label(number) for number, _ in kinds[kind])
 
     pairs = tuple(kinds["comparable"])
-    same = all(mine.outputs.get(here) == theirs.outputs.get(there, []) for here, there in pairs)
+    same = all(_gave_the_same(mine, theirs, pair) for pair in pairs)
     return Joined(
         pairs=pairs,
         labels=labels("comparable"),
@@ -78,39 +99,52 @@ def join(candidate: CellResult, baseline: CellResult, evaluator: str, *, quarant
     )
 
 
-def refusal(candidate: CellResult, baseline: CellResult, evaluator: str) -> str:
+def refusal(candidate: CellResult, baseline: CellResult, evaluator: str, words: Words = OF_BASELINE) -> str:
     """Say in one line why two results can't be compared, and what to do; nothing where they can be."""
     if baseline.run.status == "Failed":
-        return f"the baseline's run failed: {_first_line(baseline.run.error)}; {SAVE_ANEW}"
-    problem = "" if evaluator == RUN else _evaluator_refusal(candidate, baseline, evaluator)
-    return problem or _row_refusal(*_sides(candidate, baseline, evaluator))
+        return f"{words.its} run failed: {_first_line(baseline.run.error)}{words.todo}"
+    problem = "" if evaluator == RUN else _evaluator_refusal(candidate, baseline, evaluator, words)
+    return problem or _row_refusal(*_sides(candidate, baseline, evaluator), words)
 
 
-def _evaluator_refusal(candidate: CellResult, baseline: CellResult, evaluator: str) -> str:
+def same_outputs(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
+    """Tell whether each output of theirs, as text by name, is the same in ours, which may have more of them.
+
+    No output at all is the same as no output only: nothing would be compared else.
+    """
+    return all(ours.get(name) == text for name, text in theirs.items()) if theirs else not ours
+
+
+def output_texts(row: Row | None) -> dict[str, str]:
+    """Return what a row gave, by name, as texts that are equal where they are the same JSON."""
+    return {str(name): _canonical(value) for name, value in ((row and row.output) or {}).items()}
+
+
+def _evaluator_refusal(candidate: CellResult, baseline: CellResult, evaluator: str, words: Words) -> str:
     mine, theirs = candidate.evaluations.get(evaluator), baseline.evaluations.get(evaluator)
     if mine is None:
         return f"evaluator '{evaluator}' did not run, so there is nothing to compare"
     if theirs is None:
-        return f"the baseline has no results of evaluator '{evaluator}'; {SAVE_ANEW}"
+        return f"{words.it} has no results of evaluator '{evaluator}'{words.todo}"
     if mine.digest and theirs.digest and mine.digest != theirs.digest:
-        return f"evaluator '{evaluator}' has changed since it scored the baseline; {SAVE_ANEW}"
+        return f"evaluator '{evaluator}' has changed since it scored {words.it}{words.todo}"
     error = theirs.result.error or theirs.result.aggregation_error
-    return f"evaluator '{evaluator}' failed in the baseline: {_first_line(error)}; {SAVE_ANEW}" if error else ""
+    return f"evaluator '{evaluator}' failed {words.there}: {_first_line(error)}{words.todo}" if error else ""
 
 
-def _row_refusal(mine: _Side, theirs: _Side) -> str:
+def _row_refusal(mine: _Side, theirs: _Side, words: Words) -> str:
     if theirs.result.partial and not mine.result.partial:
-        return f"the baseline has only the first {len(theirs.contents)} rows of its dataset; {SAVE_ANEW}"
-    for side, of in ((mine, "this run"), (theirs, "the baseline")):
+        return f"{words.it} has only the first {len(theirs.contents)} rows of its dataset{words.todo}"
+    for side, of in ((mine, "this run"), (theirs, words.it)):
         if problem := side.key_problem():
             return f"key '{side.key}' of {of}: {problem}; give every row a value of its own"
     same = sum(_kind(mine, theirs, match) != "changed" for match in _matches(mine, theirs))
     sides = [(mine, "of this run's")]
     if not mine.result.partial:
-        sides.append((theirs, "of the baseline's"))
+        sides.append((theirs, f"of {words.its}"))
     for side, of in sides:
         if not same or 2 * same < len(side.contents):
-            return f"another dataset: only {same} {of} {len(side.contents)} rows are the same; {SAVE_ANEW}"
+            return f"another dataset: only {same} {of} {len(side.contents)} rows are the same{words.todo}"
     return ""
 
 
@@ -118,27 +152,25 @@ def _row_refusal(mine: _Side, theirs: _Side) -> str:
 class _Side:
     """The rows of one result, by line number, as they are joined. ``contents`` are the flow's inputs as text.
 
-    ``key`` is the column that both sides know rows by. A label needs it on one side only.
+    ``key`` is the column that both sides know rows by. A label needs it on one side only. ``ignored`` are inputs that
+    don't count.
     """
 
     result: CellResult
     evaluator: str
     key: str | None
+    ignored: frozenset[str] = frozenset()
 
     @cached_property
     def contents(self) -> Mapping[int, str]:
         rows = sorted(self.result.run.rows, key=lambda row: row.line_number)
-        return {row.line_number: _text(row.inputs, leave_out=(_LINE,)) for row in rows}
+        return {row.line_number: _text(row.inputs, leave_out=(_LINE, *self.ignored)) for row in rows}
 
     @cached_property
-    def outputs(self) -> Mapping[int, list[str]]:
+    def outputs(self) -> Mapping[int, list[dict[str, str]]]:
         """Outputs of each row in all executions, without the rows that failed in any."""
-        outputs: dict[int, list[str]] = defaultdict(list)
-        for execution in self.result.executions:
-            for row in execution.run.completed:
-                outputs[row.line_number].append(_text(row.output or {}))
-        every = len(self.result.executions)
-        return {number: texts for number, texts in outputs.items() if len(texts) == every}
+        runs = [_texts_by_row(execution.run) for execution in self.result.executions]
+        return {number: [run[number] for run in runs] for number in runs[0] if all(number in run for run in runs)}
 
     @cached_property
     def gold(self) -> Mapping[int, str]:
@@ -185,7 +217,27 @@ class _Side:
 
 def _sides(candidate: CellResult, baseline: CellResult, evaluator: str) -> tuple[_Side, _Side]:
     key = candidate.key if candidate.key == baseline.key else None
-    return _Side(candidate, evaluator, key), _Side(baseline, evaluator, key)
+    ignored = _not_common(candidate, baseline) if _is_parity(candidate, baseline) else frozenset[str]()
+    return _Side(candidate, evaluator, key, ignored), _Side(baseline, evaluator, key, ignored)
+
+
+def _is_parity(candidate: CellResult, baseline: CellResult) -> bool:
+    """Tell whether two implementations are compared: one may take or give more than the other."""
+    return candidate.cell.variant.is_candidate != baseline.cell.variant.is_candidate
+
+
+def _not_common(candidate: CellResult, baseline: CellResult) -> frozenset[str]:
+    """Return the inputs that one of two implementations takes alone; none where they have none in common."""
+    mine, theirs = ({name for row in side.run.rows for name in row.inputs} - {_LINE} for side in (candidate, baseline))
+    return frozenset(mine ^ theirs if mine & theirs else ())
+
+
+def _gave_the_same(mine: _Side, theirs: _Side, match: _Match) -> bool:
+    here, there = match
+    ours, others = mine.outputs.get(here), theirs.outputs.get(there, [])
+    if ours is None or not _is_parity(mine.result, theirs.result):
+        return ours == others
+    return len(ours) == len(others) and all(map(same_outputs, ours, others))
 
 
 def _matches(mine: _Side, theirs: _Side) -> list[_Match]:
@@ -205,10 +257,18 @@ def _kind(mine: _Side, theirs: _Side, match: _Match) -> _Kind:
     return "comparable" if here in mine.scored and there in theirs.scored else "unscored"
 
 
+def _texts_by_row(run: RunResult) -> dict[int, dict[str, str]]:
+    return {row.line_number: output_texts(row) for row in run.completed}
+
+
 def _first_line(error: str | None) -> str:
     return str(error).split("\n")[0]
 
 
 def _text(values: Mapping[str, Any], leave_out: Collection[str] = ()) -> str:
+    return _canonical({name: value for name, value in values.items() if name not in leave_out})
+
+
+def _canonical(value: Any) -> str:
     # Results of this session hold values as Python has them, results from a file as JSON has them.
-    return canonical(to_json({name: value for name, value in values.items() if name not in leave_out}))
+    return canonical(to_json(value))

@@ -47,13 +47,22 @@ class Measurement:
 
 def measure(result: CellResult, threshold: Threshold, experiment: Experiment) -> Measurement:
     """Measure the metric that a threshold is about, over all executions of the cell."""
-    column = experiment.gate.cluster
-    if column is not None and column not in result.columns:
-        unknown = f"column '{column}', which says what rows belong together, was not read from the data"
-        return Measurement(value=None, n=len(result.run.rows), problems=(unknown,))
+    problem = cluster_problem(result, experiment)
+    if not problem and threshold.is_agreement:
+        problem = "agreement is measured against another run"
+    if problem:
+        return Measurement(value=None, n=len(result.run.rows), problems=(problem,))
     if threshold.evaluator == RUN:
         return _measure_run(result, threshold, experiment)
     return _measure_evaluation(result, threshold, experiment)
+
+
+def cluster_problem(result: CellResult, experiment: Experiment) -> str:
+    """Say that it is not known which rows belong together, where that is asked for."""
+    column = experiment.gate.cluster
+    if column is None or column in result.columns:
+        return ""
+    return f"column '{column}', which says what rows belong together, was not read from the data"
 
 
 def declared_score(experiment: Experiment, evaluator: str, metric: str) -> Score | None:

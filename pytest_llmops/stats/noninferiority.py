@@ -104,9 +104,17 @@ def compare_pairs(
 
 
 def noninferior(
-    pairs: Pairs, margin: float, *, better: Better, p_value: float | None, same_outputs: bool
+    pairs: Pairs,
+    margin: float,
+    *,
+    better: Better,
+    p_value: float | None,
+    same_outputs: bool,
+    reference: str = "the baseline",
 ) -> tuple[Verdict, str]:
     """Decide, and say why in one line. ``p_value`` is the one of ``pairs``, adjusted for the family it is part of.
+
+    ``reference`` names what the pairs compare with.
 
     PASS where the one-sided 95 % bound of the difference keeps the margin, or where all outputs are the same as in the
     baseline; else FAIL where the candidate is significantly worse; else INCONCLUSIVE, and always so under 10 rows.
@@ -118,7 +126,7 @@ def noninferior(
         raise ValueError(f"margin is {margin}, not a finite number of at least 0")
     rows = pairs.worse + pairs.better + pairs.equal
     if same_outputs:
-        return "PASS", f"all {rows} outputs are the same as in the baseline{_judged_otherwise(pairs)}"
+        return "PASS", f"all {rows} outputs are the same as in {reference}{_judged_otherwise(pairs)}"
     if pairs.n < MIN_ROWS:
         few = f"under {MIN_ROWS} {pairs.unit} nothing is tested; write keep_passing for so few"
         return "INCONCLUSIVE", f"{_flips(pairs)}: delta {pairs.delta:+.4g} on {_count(pairs)}; {few}"

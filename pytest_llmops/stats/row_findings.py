@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pytest_llmops.records.experiment import Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Verdict
-from pytest_llmops.stats.against_baseline import Contrast, kept_rows, weigh
+from pytest_llmops.stats.against_baseline import Contrast, kept_rows, listed, weigh
+from pytest_llmops.stats.agreement import Agreement
+from pytest_llmops.stats.joining import Joined
 from pytest_llmops.stats.measuring import Measurement
 from pytest_llmops.stats.passing import mark_problem, pass_mark, passes
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +53,19 @@ def _row_problem(result: CellResult, threshold: Threshold, measured: Measurement
     return mark_problem(threshold, measured.scores.values())
 
 
+def of_agreement(found: Agreement) -> Finding:
+    """Say what outputs were compared with, and which rows differ. The share itself is for the rule to decide on."""
+    compared = f"outputs compared with those of {found.reference.name}"
+    return Finding("PASS", compared, (*found.differing, *left_out(found.joined, found.reference.within)))
+
+
 def of_baseline(threshold: Threshold, found: Contrast | str | None, p_value: float | None) -> Finding:
     """Decide on the comparison with the baseline: over all rows by the margin, row by row if they must keep passing."""
     if not isinstance(found, Contrast):
         return Finding("ERROR", found or "there is no baseline to compare with; give one with --llmops-baseline")
     verdict, reason = weigh(found, threshold, p_value)
-    finding = Finding(verdict, reason, (*found.flips, *_left_out(found)))
+    finding = Finding(verdict, reason, (*found.flips, *left_out(found.joined, found.reference.within)))
     return _keeping(threshold, found, finding) if threshold.keep_passing else finding
-
-
-def listed(labels: Sequence[str]) -> str:
-    """Name some of the rows, and say how many more there are."""
-    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return ", ".join(labels[:_SHOWN]) + more
 
 
 def _keeping(threshold: Threshold, found: Contrast, finding: Finding) -> Finding:
@@ -74,23 +74,24 @@ def _keeping(threshold: Threshold, found: Contrast, finding: Finding) -> Finding
         return Finding("ERROR", f"'keep_passing' needs the scores of rows, but {found.why}")
     if problem := mark_problem(threshold, (score for pair in found.scores for score in pair)):
         return Finding("ERROR", f"keep_passing: {problem}")
+    where = found.reference.within
     kept, lost = kept_rows(found, threshold)
     if lost:
-        reason = f"{_rows(lost)} that passed in the baseline no longer {'does' if len(lost) == 1 else 'do'}"
+        reason = f"{_rows(lost)} that passed in {where} no longer {'does' if len(lost) == 1 else 'do'}"
         reasons = "; ".join(filter(None, (finding.reason, reason)))
         return Finding("FAIL", reasons, (listed(lost), *finding.details))
     if not kept and finding.verdict == "PASS":
-        reasons = "; ".join(filter(None, (finding.reason, "no row passed in the baseline, so none could fail")))
+        reasons = "; ".join(filter(None, (finding.reason, f"no row passed in {where}, so none could fail")))
         return Finding("INCONCLUSIVE", reasons, finding.details)
     return finding
 
 
-def _left_out(found: Contrast) -> tuple[str, ...]:
-    joined = found.joined
+def left_out(joined: Joined, reference: str) -> tuple[str, ...]:
+    """Name the rows that were not compared with what ``reference`` names, and why."""
     groups = [
-        (joined.added, "not in the baseline"),
-        (joined.removed, "only in the baseline"),
-        (joined.changed, "changed since the baseline"),
+        (joined.added, f"not in {reference}"),
+        (joined.removed, f"only in {reference}"),
+        (joined.changed, f"changed since {reference}"),
         (joined.unscored, "failed or without a score on one side"),
         (joined.quarantined, "quarantined"),
     ]

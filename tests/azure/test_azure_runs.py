@@ -26,7 +26,8 @@ from pytest_llmops.engines.azureml import AzureMLEngine, polling
 from pytest_llmops.engines.local import LocalEngine
 from pytest_llmops.ledger import Ledger
 from pytest_llmops.records.cloud import Compute
-from pytest_llmops.records.experiment import Connection, Flow, FlowKind, NodeVariants
+from pytest_llmops.records.experiment import Connection, Flow, NodeVariants
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.records.run import RunRequest, RunResult, Variant
 
 FLOWS = Path(__file__).parents[1] / "engines" / "flows"

@@ -82,6 +82,22 @@ def test_a_closed_gate_says_what_closed_it(root: Path) -> None:
     assert not admission.is_open
 
 
+def test_a_candidate_is_no_variant_to_be_deployed(root: Path) -> None:
+    new = "{name: new, flow: 'new:greet', parity: {agreement: '== 1'}}"
+    change(root, PATH, "evaluators:", f"llmops: {{candidates: [{new}]}}\nevaluators:")
+    (root / "evals/greeter/new.py").write_text("def greet(name: str) -> dict:\n    return {'text': name}\n", "utf-8")
+    made = session(root)
+    gates = tuple(
+        replace(gate, verdict="ERROR", blocking=False, optional=True) if gate.cell.endswith("-new") else gate
+        for gate in made.gates
+    )
+    admission = ask(root, replace(made, gates=gates, decision=decide(gates)))
+    assert (admission.is_open, admission.reasons) == (True, ())
+    assert {line.item for line in admission.lines} == {"run[greet-names-kind]", "polite.score[greet-names-kind]"}
+    with pytest.raises(LLMOpsError, match=r"^--variant: there is no variant 'new'; there are: 'kind', 'terse'$"):
+        find_variant(load(root), "new")
+
+
 def test_an_old_decision_and_one_of_another_commit(root: Path) -> None:
     made = replace(session(root, age=100_000), versions={COMMIT: "f" * 40})
     assert ask(root, made, commit=SHA).closed == (

@@ -12,6 +12,7 @@ from pytest_llmops.deployment.admission import find_variant
 from pytest_llmops.deployment.packing import Package, pack
 from pytest_llmops.errors import ConfigurationError, RunError
 from pytest_llmops.records.experiment import Flow
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.versions import flow_digest, flow_files
 
 
@@ -57,11 +58,24 @@ def test_a_file_that_looks_like_a_secret_is_refused(tmp_path: Path, name: str) -
     assert not (tmp_path / "packed").exists()
 
 
-def test_a_python_function_can_not_be_served(tmp_path: Path) -> None:
-    flow = Flow(name="f", kind="callable", file=tmp_path / "f.py", folder=tmp_path, entry="f:f")
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (
+            "callable",
+            "is a Python function, which prompt flow can't serve; add a flow.flex.yaml with 'entry: module:function'",
+        ),
+        (
+            "workflow",
+            "is a workflow of Agent Framework, which prompt flow can't serve; "
+            "serve it yourself, and evaluate it there with --llmops-backend endpoint",
+        ),
+    ],
+)
+def test_what_is_not_prompt_flows_can_not_be_served(tmp_path: Path, kind: FlowKind, what: str) -> None:
+    flow = Flow(name="f", kind=kind, file=tmp_path / "f.py", folder=tmp_path, entry="f:f")
     with pytest.raises(ConfigurationError) as refused:
         pack(flow, find_variant(load(write_case(tmp_path)), None), tmp_path / "packed", "")
-    what = "is a Python function, which prompt flow can't serve; add a flow.flex.yaml with 'entry: module:function'"
     assert str(refused.value) == f"{tmp_path / 'f.py'}: flow: {what}"
 
 

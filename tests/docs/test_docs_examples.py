@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from azure_examples import AzureExamples
 from azure_fixtures import azure, azure_authority, azure_sdks, azurite, azurite_process, loopback_only
-from doc_examples import ROOT, matches, needs_azure, read_blocks, run_page
+from doc_examples import ROOT, matches, needs_agents, needs_azure, read_blocks, run_page
 
 __all__ = ["azure", "azure_authority", "azure_sdks", "azurite", "azurite_process", "loopback_only"]
 
@@ -34,7 +34,7 @@ SLOW = {
 
 
 def pages() -> list[object]:
-    found = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+    found = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if not needs_agents(page))
     return [pytest.param(page, marks=pytest.mark.slow if page in SLOW else ()) for page in found]
 
 

@@ -166,7 +166,10 @@ def test_another_variant_is_the_baseline(project: Project) -> None:
     assert result.ret == 0  # the other variant is not required
     gates = {gate["cell"]: gate for gate in project.report()["gates"] if gate["name"] == "compare.accuracy"}
     first, second = (gates[f"Shout-words-init.mark={mark}"] for mark in ("excited", "curious"))
-    assert (first["verdict"], first["reason"]) == ("PASS", "all 40 outputs are the same as in the baseline")
+    assert (first["verdict"], first["reason"]) == (
+        "PASS",
+        "all 40 outputs are the same as in variant init.mark=excited",
+    )
     assert (second["verdict"], second["comparison"]["name"]) == ("FAIL", "variant init.mark=excited")
     result = project.run("--llmops-variants", "*curious")
     result.stdout.fnmatch_lines(

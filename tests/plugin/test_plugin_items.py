@@ -210,6 +210,7 @@ def test_a_remote_dataset_of_no_workspace_is_refused_before_anything_runs(projec
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.usefixtures("own_processes")
 def test_a_session_leaves_no_temporary_folder(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from report_samples import metric_gate, report, run_gate, unsure_gate
 from pytest_llmops.records.report import Shard
 from pytest_llmops.reports.gate import document
 from pytest_llmops.reports.gate_check import Expected, check_gate
+from pytest_llmops.stats.gates import decide
 
 FOLDER = Path("reports")
 NOW = datetime(2026, 9, 1, 12, tzinfo=timezone.utc)
@@ -47,6 +48,12 @@ def test_a_mark_of_the_byte_order_changes_nothing() -> None:
     write(PASSED)
     path = FOLDER / "gate.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert check_gate(FOLDER, EXPECTED).is_open
+
+
+def test_an_error_of_a_candidate_that_need_not_pass_leaves_it_open() -> None:
+    gates = (run_gate(), metric_gate(name="f1", verdict="ERROR", value=None, blocking=False, optional=True))
+    write(replace(report(*gates), versions=PASSED.versions, decision=decide(gates)))
     assert check_gate(FOLDER, EXPECTED).is_open
 
 
@@ -182,6 +189,14 @@ def gate_lines(*changes: dict[str, Any]) -> list[dict[str, Any]]:
         ({"counts": {"PASS": 3}}, "counts are not those of its gates"),
         ({"reasons": ["something"]}, "open, and has reasons against it"),
         ({"gates": gate_lines({"item": RUN_ITEM}, {})}, "a gate is there twice"),
+        ({"gates": gate_lines({"optional": True}, {})}, f"{ITEM} is PASS, and closes is false"),
+        (
+            {
+                "gates": gate_lines({"verdict": "ERROR", "optional": True, "blocking": False, "closes": True}, {}),
+                "counts": {"ERROR": 1, "PASS": 1},
+            },
+            f"{ITEM} is ERROR, and closes is true",
+        ),
         (
             {"gates": gate_lines({"verdict": "FAIL"}, {}), "counts": {"FAIL": 1, "PASS": 1}},
             f"{ITEM} is FAIL, and closes is false",
@@ -227,7 +242,9 @@ def is_a_sound_open_decision(values: Any) -> bool:
         and len(values["gates"]) > 0
         and not any(gate["closes"] for gate in values["gates"])
         and all(
-            gate["verdict"] in ("PASS", "INCONCLUSIVE") or (gate["verdict"] == "FAIL" and not gate["blocking"])
+            gate["verdict"] in ("PASS", "INCONCLUSIVE")
+            or (gate["verdict"] == "FAIL" and not gate["blocking"])
+            or (gate["verdict"] == "ERROR" and gate["optional"])
             for gate in values["gates"]
         )
         and sum(values["counts"].values()) == len(values["gates"])

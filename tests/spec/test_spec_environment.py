@@ -159,6 +159,18 @@ def test_in_a_workspace_connections_are_its_own_and_variables_have_to_be_set(cas
     assert found == {"STYLE": "plain", "SEARCH_KEY": "${search.key}"}
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_variable_may_be_taken_from_a_connection(case: Case, live: bool) -> None:
+    case.append("connections: [{name: aoai, connection_type: OpenAIConnection, api_key: k, base_url: http://x}]\n")
+    case.write("environment/env.yaml", "OPENAI_API_KEY: ${aoai.api_key}\nURL: ${aoaii.base_url}\n")
+    assert case.errors(live=live) == [
+        "evals/case/environment/env.yaml:2: URL: connection aoaii is not defined; did you mean 'aoai'?"
+    ]
+    case.write("environment/env.yaml", "OPENAI_API_KEY: ${aoai.api_key}\nURL: ${aoai.base_url}\n")
+    found = case.load(live=live, environ={"URL": "http://here"}).environment_variables
+    assert found == {"OPENAI_API_KEY": "${aoai.api_key}", "URL": "http://here"}
+
+
 def test_environment_file(case: Case) -> None:
     case.write("environment/env.yaml", "STYLE: plain\nTRIES: 3\nLIST: [1, a]\nHOST: ${HOST}\nAPI_KEY: ${API_KEY}\n")
 

@@ -54,9 +54,106 @@ def test_places_of_flows_in_order(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         find_flow("main", base=base, root=tmp_path)
     assert str(caught.value) == (
-        "flow: folder 'evals/case/main' does not hold a flow.dag.yaml, a flow.flex.yaml or a single .prompty file; "
-        "add the flow's definition"
+        "flow: folder 'evals/case/main' does not hold a flow.dag.yaml, a flow.flex.yaml, a workflow.py or a single "
+        ".prompty file; add the flow's definition"
     )
+
+
+WORKFLOW = "def create_workflow(variant='few_shot', *, depth: int): ...\n"
+
+
+def test_a_folder_with_a_workflow(flow: Path) -> None:
+    write(flow / "workflow.py", WORKFLOW)
+    write(flow / "executors.py", "")
+
+    assert read(flow.parent) == Flow(
+        name="flow",
+        kind="workflow",
+        file=flow / "workflow.py",
+        folder=flow,
+        entry="workflow:create_workflow",
+        init={
+            "variant": Port(name="variant", type="string", default="few_shot", required=False),
+            "depth": Port(name="depth", type="int"),
+        },
+        open_inputs=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("agents.workflow", "agents"), ("agents.ner", "ner"), ("workflow", "case"), ("ner", "ner")]
+)
+def test_a_workflow_by_its_module(tmp_path: Path, module: str, name: str) -> None:
+    file = tmp_path / "case" / f"{module.replace('.', '/')}.py"
+    write(file, WORKFLOW)
+    found = find_flow(f"{module}:create_workflow", base=tmp_path / "case", root=tmp_path)
+
+    assert (found.kind, found.name, found.entry) == ("workflow", name, f"{module}:create_workflow")
+    assert (found.file, found.folder, list(found.init)) == (file, tmp_path / "case", ["variant", "depth"])
+
+
+def test_another_function_of_a_workflow_module_is_a_function(flow: Path) -> None:
+    write(flow / "workflow.py", f"{WORKFLOW}def answer(text): ...\n")
+    found = read(flow, "workflow:answer")
+
+    assert (found.kind, found.name, list(found.inputs)) == ("callable", "answer", ["text"])
+
+
+@pytest.mark.parametrize(
+    ("definition", "text", "kind"),
+    [("flow.dag.yaml", "nodes: []\n", "dag"), ("flow.flex.yml", "entry: workflow:create_workflow\n", "flex")],
+)
+def test_a_definition_goes_before_a_module_named_workflow(flow: Path, definition: str, text: str, kind: str) -> None:
+    write(flow / "workflow.py", WORKFLOW)
+    write(flow / definition, text)
+
+    assert (read(flow.parent).kind, read(flow.parent).file) == (kind, flow / definition)
+
+
+def test_prompty_files_beside_a_workflow_are_its_prompts(flow: Path) -> None:
+    write(flow / "workflow.py", WORKFLOW)
+    write(flow / "ask.prompty", PROMPTY)
+    write(flow / "check.prompty", PROMPTY)
+
+    assert read(flow.parent).kind == "workflow"
+    assert read(flow.parent, "flow/ask.prompty").kind == "prompty"
+
+
+@pytest.mark.parametrize(
+    ("source", "init", "is_open"),
+    [
+        ("def create_workflow(): ...", [], False),
+        ("def create_workflow(variants: dict[str, str] | None = None): ...", ["variants"], False),
+        ("def create_workflow(variant='a', **more): ...", ["variant"], True),
+        ("from inner import create_workflow", [], True),
+        ("create_workflow = functools.partial(make, depth=2)", [], True),
+    ],
+)
+def test_parameters_of_workflows(case: Case, source: str, init: list[str], is_open: bool) -> None:
+    (case.folder / "flows/main/flow.dag.yaml").unlink()
+    case.write("flows/main/workflow.py", source)
+    case.append("llmops:\n  variants: {overrides: {init.other: [1]}}\n")
+
+    assert list(find_flow("main", base=case.folder, root=case.root).init) == init
+    if is_open:
+        assert case.load().variants.overrides == {"init.other": (1,)}
+    else:
+        (error,) = case.errors()
+        assert error.startswith("evals/case/experiment.yaml:19: llmops.variants.overrides.init.other: flow 'main' has ")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def create_worklfow(): ...", ": there is no 'create_workflow'; did you mean 'create_worklfow'?"),
+        ("import os", ": there is no 'create_workflow'; correct the file"),
+        ("def create_workflow(:", ":1: not valid Python: invalid syntax; correct the file"),
+    ],
+)
+def test_workflows_that_can_not_be_made(flow: Path, source: str, message: str) -> None:
+    write(flow / "workflow.py", source)
+
+    assert refused(flow.parent) == [f"flow/workflow.py{message}"]
 
 
 @pytest.mark.parametrize("name", ["flow.dag.yaml", "flow.dag.yml"])

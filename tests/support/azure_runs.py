@@ -20,7 +20,8 @@ from azure_routes import WORKSPACE, Answer, Request, error
 from azure_tls import DATA_PLANE, REGION
 
 from pytest_llmops.engines.local import LocalEngine
-from pytest_llmops.records.experiment import Connection, Flow, FlowKind
+from pytest_llmops.records.experiment import Connection, Flow
+from pytest_llmops.records.kinds import FlowKind
 from pytest_llmops.records.run import Row, RunRequest, RunResult, Variant
 
 HOST = f"{REGION}{DATA_PLANE.removeprefix('*')}"

@@ -70,6 +70,11 @@ def read_blocks(page: Path) -> Iterator[Block]:
         )
 
 
+def needs_agents(page: Path) -> bool:
+    """Tell whether a page needs Agent Framework. It is run where that is installed, by ``tests/agents``."""
+    return "<!-- needs: agents -->" in page.read_text(encoding="utf-8")
+
+
 def needs_azure(page: Path) -> bool:
     """Tell whether commands of a page are run in Azure."""
     return any("azure" in block.words for block in read_blocks(page))

@@ -98,6 +98,7 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "dataset": cell.dataset,
         "variant": cell.variant.id,
         "isDefault": cell.variant.is_default,
+        "isCandidate": cell.variant.is_candidate,
         "expected": result.expected_rows,
         "rows": len(run.rows),
         "failed": len(run.failed),

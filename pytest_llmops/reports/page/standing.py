@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pytest_llmops.records.experiment import RUN
+from pytest_llmops.records.experiment import AGREEMENT, RUN
 from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.stats.comparing import MetricScores, metric_scores
 from pytest_llmops.stats.intervals import is_binary
@@ -17,6 +17,7 @@ from pytest_llmops.stats.pairs import ALPHA, MIN_ROWS
 
 MOST = 100_000
 """0/1 scores that are compared at most, over all variants and metrics of an experiment: some 10 microseconds each."""
+_AGREEMENT = f"{RUN}.{AGREEMENT}"
 _SLOWER = 5
 """How much longer other scores take: signs are sampled for their test."""
 
@@ -89,12 +90,12 @@ def _groups(cells: Sequence[CellResult]) -> list[list[CellResult]]:
 
 
 def _reference(group: Sequence[CellResult], gates: Mapping[str, _Gates]) -> CellResult:
-    """Take the first variant whose metrics can close the gate, else the default one, else the first."""
+    """Take the first variant whose metrics can close the gate, else the default one, else the first; no candidate."""
 
-    def rank(result: CellResult) -> int:
+    def rank(result: CellResult) -> tuple[bool, int]:
         found = gates.get(result.cell.id, {}).values()
         decides = any(gate.blocking and gate.rule for gate in found)
-        return 0 if decides else 1 if result.cell.variant.is_default else 2
+        return result.cell.variant.is_candidate, 0 if decides else 1 if result.cell.variant.is_default else 2
 
     return min(group, key=rank)
 
@@ -110,7 +111,7 @@ def _stand(
     theirs, mine = gates.get(reference.cell.id, {}), gates.get(other.cell.id, {})
     metrics: dict[str, Standing] = {}
     for name, gate in mine.items():
-        if gate.rule:
+        if gate.rule and name != _AGREEMENT:  # which is a comparison itself
             why = _why(name, theirs, mine) or _data_why(reference, other)
             if why:
                 metrics[name] = Standing(why=why)

@@ -7,13 +7,16 @@ from pytest_llmops.records.experiment import Flow
 from pytest_llmops.spec.files import read_text
 from pytest_llmops.spec.findings import Findings
 from pytest_llmops.spec.flows.dag import read_dag
-from pytest_llmops.spec.flows.entry import read_callable, read_flex
+from pytest_llmops.spec.flows.entry import read_callable, read_flex, read_workflow
 from pytest_llmops.spec.flows.facts import FlowFacts, FlowReader
 from pytest_llmops.spec.flows.prompty import read_prompty
 from pytest_llmops.spec.resolve import FlowPlace, NotFound, Paths
 from pytest_llmops.spec.yaml_reader import read_yaml
 
 __all__ = ["FlowFacts", "find_flow", "read_flow"]
+
+_TEXTS = {"callable": read_callable, "workflow": read_workflow, "prompty": read_prompty}
+"""What reads flows that no YAML file defines."""
 
 
 def find_flow(text: str, paths: Paths) -> Flow:
@@ -38,10 +41,8 @@ def read_flow(place: FlowPlace, paths: Paths, findings: Findings) -> FlowFacts |
     text = read_text(place.file, file, findings)
     if text is None:
         return None
-    if place.kind == "callable":
-        return read_callable(place, file, text, findings)
-    if place.kind == "prompty":
-        return read_prompty(place, file, text, findings)
+    if place.kind in _TEXTS:
+        return _TEXTS[place.kind](place, file, text, findings)
     document = read_yaml(text, file, findings, yaml_1_2=True)
     if document is None:
         return None

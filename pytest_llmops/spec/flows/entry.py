@@ -1,4 +1,4 @@
-"""Flows with a Python entry: flex flows, and plain callables."""
+"""Flows with a Python entry: flex flows, plain callables, and workflows of Agent Framework."""
 
 from __future__ import annotations
 
@@ -20,6 +20,27 @@ def read_callable(place: FlowPlace, file: str, text: str, findings: Findings) ->
     """Read a function or class of a module; ``file`` is the module's name to show, ``text`` its source."""
     signature = _signature(text, place.name, file, findings)
     return _facts(place, signature) if signature else None
+
+
+def read_workflow(place: FlowPlace, file: str, text: str, findings: Findings) -> FlowFacts | None:
+    """Read the function that makes a workflow: its parameters are init values.
+
+    What the workflow takes and gives is known once it is made, so it is checked before the first row is run.
+    """
+    signature = _signature(text, place.entry.partition(":")[2], file, findings)
+    if signature is None:
+        return None
+    made = signature.inputs
+    flow = Flow(
+        name=place.name,
+        kind=place.kind,
+        file=place.file,
+        folder=place.folder,
+        entry=place.entry,
+        init=made.ports,
+        open_inputs=True,
+    )
+    return FlowFacts(flow=flow, outputs=None, open_init=made.open)
 
 
 def read_flex(place: FlowPlace, reader: FlowReader, paths: Paths) -> FlowFacts | None:

@@ -6,7 +6,7 @@
 //   experiments: [{ path, name, cells: [Cell], gates: [Gate], stands: {cell: Stand} (not of cells that others are compared with),
 //     baseline: {path, created, commit, problem: why rows, all or some, are not beside it, a line each, or ""} | null }] }
 //
-// Cell: { id, flow, dataset, variant, isDefault, expected, rows, failed, error, partial, executions, llm, calls, misses,
+// Cell: { id, flow, dataset, variant, isDefault, isCandidate, expected, rows, failed, error, partial, executions, llm, calls, misses,
 //   seconds, oldest, metrics: {evaluator: {metric: value}}, broken: {evaluator: error},
 //   latency | tokens | cost: {n, min, p5, q1, median, q3, p95, max, mean, sum} | null }  (of rows; seconds, tokens, money)
 //
@@ -15,7 +15,7 @@
 //   interval: {low, high, level, method} | null, margin, blocking, closes, weak, headline, reason, details,
 //   slices: [{column, value, score, n, interval}], score (output with the rows' scores, or ""), better: "higher" | "lower",
 //   comparison: {name, value, baseline, delta, n, p_value, adjusted_p, interval, direction, worse: [row names],
-//   better: [row names], added, removed, changed} | null, bound, recorded, file, line }
+//   better: [row names], added, removed, changed, with_flow} | null, bound, recorded, file, line }
 //
 // Stand: { reference: the cell that decides on the dataset, metrics: {metric: {word: "better" | "worse" | "alike" | "unknown",
 //   delta, n, p_value (two-sided, Holm), why: it is not known, or ""}} }, of metrics with a rule, on rows that both cells have.

@@ -25,7 +25,7 @@ const cellOf = (experiment, gate) => experiment.cells.find((cell) => cell.id ===
 /** Where a gate was decided, in words: use case, dataset and variant. */
 function placeOf(experiment, gate) {
   const cell = cellOf(experiment, gate);
-  return cell ? [experiment.name, cell.dataset, cell.variant].join(" · ") : `${experiment.name} · ${gate.cell}`;
+  return cell ? [experiment.name, cell.dataset, cell.isCandidate ? `candidate ${cell.variant}` : cell.variant].join(" · ") : `${experiment.name} · ${gate.cell}`;
 }
 
 const cellLink = (experiment, cell) => linkTo({ cell: `${experiment.path}::${cell.id}` });
@@ -84,7 +84,7 @@ function compared({ comparison, bound }) {
   if (!comparison) return [];
   const worst = bound === null ? "" : `, at worst ${signed(inThreeDigits(bound))}`;
   return [
-    [comparison.name === BASELINE ? BASELINE : `${BASELINE}, ${comparison.name}`, figure(comparison.baseline)],
+    [comparison.name === BASELINE || comparison.with_flow ? comparison.name : `${BASELINE}, ${comparison.name}`, figure(comparison.baseline)],
     ["difference", signed(comparison.delta) + worst],
   ];
 }

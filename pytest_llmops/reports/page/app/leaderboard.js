@@ -52,6 +52,7 @@ function VariantRow({ experiment, ranked, metrics, domains }) {
     <td class="number place"><${Place} place=${ranked.place} /></td>
     <th scope="row" class="variant"><a href=${cellLink(experiment, cell)}><${Name} text=${cell.variant} /></a>
       ${cell.isDefault && html` <span class="chip">default</span>`}
+      ${cell.isCandidate && html` <span class="chip">candidate</span>`}
       ${isRequired(experiment, cell) && html` <span class="chip strong">decides</span>`}
       ${broke && html` <${Verdict} gate=${run} />`}
       ${cell.partial && html` <span class="chip">first ${cell.rows} rows</span>`}
