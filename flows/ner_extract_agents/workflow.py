@@ -42,8 +42,8 @@ class Extract(Executor):
 
 class Cleanse(Executor):
     @handler
-    async def clean(self, answer: Completion, ctx: WorkflowContext[Never, list[str]]) -> None:
-        await ctx.yield_output(cleanse(answer.completion, answer.text))
+    async def clean(self, answer: Completion, ctx: WorkflowContext[Never, dict[str, list[str]]]) -> None:
+        await ctx.yield_output({"titles": cleanse(answer.completion, answer.text)})
 
 
 def create_workflow(variant: str = "few_shot") -> Workflow:
