@@ -35,7 +35,7 @@ class LocalEngine:
         """Execute one run, blocking until it is done. Failures come back as a result, never as an exception."""
         drive = Drive(request, journal, progress)
         track = journal is not None and request.address is None  # what is served reads nothing here
-        result = redacted(self._run(request, drive, track=track), request)
+        result = redacted(self._run(request, drive, track=track), request, os.environ)
         if journal is None:
             return result
         return replace(result, reads=journal.conclude(result, drive.tally.reads).files)

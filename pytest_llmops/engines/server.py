@@ -127,8 +127,8 @@ class Server:
             for other in self._workers.values():
                 other.close()
             redirect_standard_streams(worker.log.fileno())
-            with worker.channel.makefile("rb") as source, worker.channel.makefile("wb") as sink:
-                work(source, sink, worker.scratch)
+            # Left open: a thread reads from the one until the process ends, and to close it would wait for that.
+            work(worker.channel.makefile("rb"), worker.channel.makefile("wb"), worker.scratch)
             code = 0
         except BaseException:
             traceback.print_exc()

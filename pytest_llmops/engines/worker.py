@@ -28,11 +28,13 @@ from pytest_llmops.engines.marks import Marks
 from pytest_llmops.engines.orders import Order
 from pytest_llmops.engines.process import SCRATCH, end_this_process, redirect_standard_streams
 from pytest_llmops.engines.reads import NoTracker, ReadTracker, Tracker
+from pytest_llmops.engines.redaction import environment_secrets
 from pytest_llmops.engines.text import aggregation_timeout, one_line
 from pytest_llmops.engines.tokens import counting_tokens, follow_threads, watch_clients
 from pytest_llmops.errors import LLMOpsError, RunError
 from pytest_llmops.ledger import is_its_folder
 from pytest_llmops.records.run import NO_READS, Outcome, Row, RunRequest
+from pytest_llmops.secrets import redact
 
 if TYPE_CHECKING:
     from pytest_llmops.cassettes import Recorder
@@ -99,13 +101,22 @@ def _run(order: Order, scratch: Path, told: Commands, emit: Emit, receipts: Rece
                 request, scratch, emit=emit, recorder=recorder, tracker=tracker, receipts=receipts
             ).follow(told)
             reads = tracker.new()
-    except (Exception, SystemExit) as problem:
+    except BaseException as problem:
+        # Whatever the flow raises: what is not told of, the engine waits for.
         error = str(problem) if isinstance(problem, LLMOpsError) else one_line(problem)
+    if aggregation is not None:
+        aggregation = replace(aggregation, error=_clean(aggregation.error))
+    error = _clean(error)
     calls, misses = (recorder.calls, recorder.misses) if recorder else (0, ())
     if error is None and aggregation is None:
         emit(events.spent(llm_calls=calls, misses=misses))
     else:
         emit(events.summary(error=error, aggregation=aggregation, llm_calls=calls, misses=misses, reads=reads))
+
+
+def _clean(message: str | None) -> str | None:
+    """Remove the secrets of the environment as the flow has it by now: it may have read some from a file of its own."""
+    return message and redact(message, environment_secrets(os.environ.copy()))
 
 
 def _tracker(order: Order, scratch: Path) -> Tracker:
@@ -204,6 +215,7 @@ class _Run:
     def _event(self, row: Row) -> bytes:
         """Encode a row; an output that JSON can't hold makes it a failed row."""
         reads = self._tracker.new()
+        row = replace(row, error=_clean(row.error))
         if is_too_deep(row.output):
             row = replace(row, output=None, error=f"The output is {TOO_DEEP}")
         try:

@@ -210,3 +210,34 @@ def test_a_miss_fails_its_row(run: Run, server: OpenAIServer, tmp_path: Path, cl
     assert (len(result.failed), len(result.misses), len(server.requests)) == (1, 1, 0)
     assert result.rows[0].error is not None
     assert result.rows[0].error.startswith("Execution failure in 'ask': (")
+
+
+def test_a_connection_that_can_not_be_closed_costs_no_row_and_keeps_no_other_open(run: Run) -> None:
+    text = """
+import httpx2
+from agent_framework import Executor, WorkflowBuilder, WorkflowContext, handler
+from typing_extensions import Never
+
+closed = []
+
+class Stubborn(httpx2.AsyncHTTPTransport):
+    async def aclose(self):
+        closed.append(self)
+        raise RuntimeError("stuck")
+
+class Ask(Executor):
+    @handler
+    async def go(self, word: str, ctx: WorkflowContext[Never, int]) -> None:
+        before = len(closed)
+        for transport in (Stubborn(), Stubborn()):
+            try:
+                await httpx2.AsyncClient(transport=transport).get("http://127.0.0.1:9")
+            except httpx2.ConnectError:
+                pass
+        await ctx.yield_output(before)
+
+def create_workflow():
+    return WorkflowBuilder(start_executor=Ask(id="ask")).build()
+"""
+    result = run(text, data=WORDS, column_mapping={"word": "${data.word}"}, concurrency=1)
+    assert outputs(result) == [{"output": 2 * row} for row in range(len(WORDS))]

@@ -44,9 +44,16 @@ MAPPING = {"word": "${data.word}"}
          "can't make a workflow with create_workflow(): (KeyError) 'MODEL'"),
         (ECHO + "def create_workflow():\n    return echo",
          "'create_workflow' returned FunctionExecutor, not a workflow: return what WorkflowBuilder.build() gives"),
-        ("import agent_framework_of_tomorrow", "workflows need Agent Framework, and agent_framework_of_tomorrow is not "
-         "installed: pip install 'pytest-llmops[agents]', where need be in an environment of its own, since it does "
-         "not share one with the newest prompt flow"),
+        (ECHO + "def create_workflow():\n    exit(4)",
+         "can't make a workflow with create_workflow(): (SystemExit) 4"),
+        (ECHO + "def create_workflow():\n    raise KeyboardInterrupt",
+         "can't make a workflow with create_workflow(): (KeyboardInterrupt)"),
+        ("raise KeyboardInterrupt", "can't import 'workflow': (KeyboardInterrupt)"),
+        ("import agent_framework_mine", "can't import 'workflow': (ModuleNotFoundError) No module named "
+         "'agent_framework_mine'"),
+        ("raise ModuleNotFoundError(name='agent_framework_openai')", "workflows need Agent Framework, and "
+         "agent_framework_openai is not installed: pip install 'pytest-llmops[agents]', where need be in an "
+         "environment of its own, since it does not share one with the newest prompt flow"),
     ],
 )  # fmt: skip
 def test_a_workflow_that_can_not_be_made_fails_the_run_in_one_line(run: Run, text: str, error: str) -> None:

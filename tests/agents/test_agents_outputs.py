@@ -118,6 +118,28 @@ def test_a_candidate_gives_what_the_flow_gives(
         (module("pass", first="1 / 0"), "Execution failure in 'first': (ZeroDivisionError) division by zero"),
         (module("exit(3)"), "the flow called sys.exit(3)"),
         (
+            module(
+                "from agent_framework.exceptions import AgentFrameworkException as Problem\n"
+                "        one, two = Problem('one'), Problem('two')\n"
+                "        one.__cause__, two.__cause__ = two, one\n"
+                "        raise one"
+            ),
+            "Execution failure in 'second': (AgentFrameworkException) two",
+        ),
+        (
+            module("from agent_framework import AgentSession; await ctx.yield_output(AgentSession())"),
+            "The workflow gave AgentSession, which is no answer: yield a str, a dict, a dataclass, a pydantic model, "
+            "or an agent's response",
+        ),
+        (
+            module(
+                "from agent_framework import AgentExecutorRequest\n"
+                "        await ctx.yield_output({'it': AgentExecutorRequest(messages=[])})"
+            ),
+            "The workflow gave AgentExecutorRequest, which is no answer: yield a str, a dict, a dataclass, a pydantic "
+            "model, or an agent's response",
+        ),
+        (
             yielding("{'it': object()}"),
             "The output 'it' for flow is incorrect. The output value is not JSON serializable. JSON dump failed: "
             "(TypeError) Object of type object is not JSON serializable. Please verify your flow output and make sure "
@@ -149,3 +171,17 @@ def test_intermediate_outputs_are_none(run: Run) -> None:
 def test_metrics_come_from_aggregate(run: Run) -> None:
     result = run(yielding("word"), data=[{"word": "a"}, {"word": "b"}], column_mapping=MAPPING)
     assert (result.metrics, result.aggregation_error) == ({"n": 2, "first": "a"}, None)
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "metrics", "error"),
+    [
+        ("__import__('functools').partial(lambda name, rows: {name: len(rows)}, 'n')", {"n": 1}, None),
+        ("3", {}, "Execution failure in 'aggregate': (TypeError) 'int' object is not callable"),
+    ],
+)
+def test_aggregate_may_be_anything_that_can_be_called(
+    run: Run, aggregate: str, metrics: dict[str, int], error: str | None
+) -> None:
+    result = run(f"{yielding('word')}\naggregate = {aggregate}", data=DATA, column_mapping=MAPPING)
+    assert (result.metrics, result.aggregation_error) == (metrics, error)

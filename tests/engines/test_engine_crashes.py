@@ -105,3 +105,25 @@ def test_a_flow_that_hangs_while_it_loads(tmp_path: Path) -> None:
     with closing(LocalEngine()) as engine:
         result = engine.run(RunRequest(flow=slow, data=[{"what": "fine"}], line_timeout=0.5))
     assert (result.status, result.error) == ("Failed", "the flow did not load within 0.5 seconds")
+
+
+@pytest.mark.parametrize("fork", [True, False])
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("raise KeyboardInterrupt", "can't import 'stopped': (KeyboardInterrupt)"),
+        ("import sys; sys.exit(4)", "can't import 'stopped': (SystemExit) 4"),
+        (
+            "class Flow:\n    def __init__(self): raise KeyboardInterrupt",
+            "can't make a 'Flow' with (): (KeyboardInterrupt)",
+        ),
+    ],
+)
+def test_what_stops_a_flow_from_loading_is_told_at_once(tmp_path: Path, text: str, error: str, fork: bool) -> None:
+    file = tmp_path / "stopped.py"
+    file.write_text(text, encoding="utf-8")
+    flow = Flow(name="stopped", kind="callable", file=file, folder=tmp_path, entry="stopped:Flow")
+    with closing(LocalEngine(fork=fork)) as engine:
+        result = engine.run(RunRequest(flow=flow, data=[{"answer": "a"}]))
+    assert (result.status, result.error) == ("Failed", error)
+    assert result.duration < 20

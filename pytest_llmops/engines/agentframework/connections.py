@@ -7,24 +7,36 @@ one that a module makes when it is imported is shared by all rows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib
 import importlib.util
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pytest_llmops.httpclients import MODULES
 
 _Loop = asyncio.AbstractEventLoop
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The loop that a transport was made in, if any, and what makes another like it."""
+
+    loop: _Loop | None
+    again: Callable[[], Any]
+
+
 class LoopConnections:
     """Has every asynchronous client keep one set of connections for each event loop, closed when that ends."""
 
     def __init__(self) -> None:
-        # By loop: transports and, for each, the one that stands in for it there. The modules' classes are Any here.
+        # The modules' classes are Any here.
+        self._origins: WeakKeyDictionary[Any, _Origin] = WeakKeyDictionary()
+        # By loop: transports and, for each, the one that stands in for it there.
         self._of: dict[_Loop, dict[Any, Any]] = {}
         self._contexts: dict[tuple[str, bool, bool], Any] = {}
 
@@ -33,7 +45,7 @@ class LoopConnections:
         for module in map(importlib.import_module, filter(importlib.util.find_spec, MODULES)):
             self._install(module)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def own(self) -> AsyncIterator[None]:
         """Close, at the end, all connections that were opened in the running loop meanwhile."""
         loop = asyncio.get_running_loop()
@@ -42,22 +54,20 @@ class LoopConnections:
             yield
         finally:
             for transport in self._of.pop(loop).values():
-                await transport.aclose()
+                # What can't be closed ends with its loop, and neither the others nor the row's result depend on it.
+                with contextlib.suppress(Exception):
+                    await transport.aclose()
 
     def _install(self, module: ModuleType) -> None:
         kind = module.AsyncHTTPTransport
         make, handle = kind.__init__, kind.handle_async_request
 
         @functools.wraps(make)
-        def make_known(
-            transport: Any, verify: Any = True, cert: Any = None, trust_env: bool = True, **options: Any
-        ) -> None:
-            if verify is True and cert is None:
-                verify = self._context(module, trust_env, http2=options.get("http2", False))
-            known = {"verify": verify, "cert": cert, "trust_env": trust_env, **options}
-            make(transport, **known)
-            transport.llmops_loop = _running_loop()
-            transport.llmops_copy = functools.partial(kind, **known)
+        def make_known(transport: Any, *args: Any, **options: Any) -> None:
+            if not args and options.get("verify", True) is True and options.get("cert") is None:
+                options["verify"] = self._context(module, options)
+            make(transport, *args, **options)
+            self._origins[transport] = _Origin(_running_loop(), functools.partial(kind, *args, **options))
 
         @functools.wraps(handle)
         async def handle_in_loop(transport: Any, request: Any) -> Any:
@@ -65,20 +75,21 @@ class LoopConnections:
 
         kind.__init__, kind.handle_async_request = make_known, handle_in_loop
 
-    def _context(self, module: ModuleType, trust_env: bool, *, http2: bool) -> Any:
+    def _context(self, module: ModuleType, options: dict[str, Any]) -> Any:
         """Return what verifies certificates by default. To read them takes most of the time of a row's own client."""
-        key = module.__name__, trust_env, http2
+        trust_env = options.get("trust_env", True)
+        key = module.__name__, trust_env, options.get("http2", False)
         if key not in self._contexts:
             self._contexts[key] = module.create_ssl_context(trust_env=trust_env)
         return self._contexts[key]
 
     def _for_this_loop(self, transport: Any) -> Any:
         loop = asyncio.get_running_loop()
-        known = self._of.get(loop)
-        if known is None or not hasattr(transport, "llmops_copy"):
+        known, origin = self._of.get(loop), self._origins.get(transport)
+        if known is None or origin is None:
             return transport  # a loop that the flow made, or a client from before
         if transport not in known:
-            known[transport] = transport if transport.llmops_loop is loop else transport.llmops_copy()
+            known[transport] = transport if origin.loop is loop else origin.again()
         return known[transport]
 
 

@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from pytest_llmops.engines.agentframework.connections import LoopConnections
-from pytest_llmops.engines.agentframework.inputs import Form, choose_form
+from pytest_llmops.engines.agentframework.forms import Form
+from pytest_llmops.engines.agentframework.inputs import choose_form
 from pytest_llmops.engines.agentframework.outputs import WorkflowEvent, read_output
-from pytest_llmops.engines.agentframework.owned import PACKAGE, is_of_framework
+from pytest_llmops.engines.agentframework.owned import INSTALLED_WITH_US, is_of_framework
 from pytest_llmops.engines.agentframework.setup import set_environment
+from pytest_llmops.engines.agentframework.workflow import SeenBefore, Workflow
 from pytest_llmops.engines.function.mapping import LINE_NUMBER, map_columns
 from pytest_llmops.engines.function.python import PythonExecutor, import_module
 from pytest_llmops.engines.function.values import LineError
@@ -28,18 +30,6 @@ _NOT_INSTALLED = (
 )
 
 
-@runtime_checkable
-class Workflow(Protocol):
-    """What is known of a workflow. It runs one message at a time, so each row has one of its own."""
-
-    executors: Mapping[str, object]
-    start_executor_id: str
-    input_types: Sequence[Any]
-
-    async def run(self, message: Any) -> Iterable[WorkflowEvent]:
-        """Run it until it is idle."""
-
-
 class WorkflowExecutor(PythonExecutor):
     """Makes a workflow for each line, and runs it in an event loop of the line's own.
 
@@ -51,8 +41,8 @@ class WorkflowExecutor(PythonExecutor):
         self._create: Callable[..., Any]
         self._init: Mapping[str, Any] = {}
         self._names: Sequence[str] = ()
-        self._first: Workflow
         self._form: Form
+        self._seen = SeenBefore()
         self._connections = LoopConnections()
 
     def prepare(self, request: RunRequest) -> list[Line]:
@@ -71,11 +61,11 @@ class WorkflowExecutor(PythonExecutor):
         if not callable(self._create):
             raise RunError(f"'{module_name}' has no function '{self.name}'")
         self.aggregate_with(getattr(module, "aggregate", None))
-        self._first = asyncio.run(self._try_out())
+        first = asyncio.run(self._try_out())
         sources, mapping = self.sources(request), request.column_mapping
         columns = next(iter(sources.get("data", ())), {})
         names = [name for name in mapping if name != LINE_NUMBER]
-        self._form = choose_form(self._first.input_types, self._first.start_executor_id, names, columns)
+        self._form = choose_form(first.input_types, first.start_executor_id, names, columns)
         lines = map_columns(sources, mapping, required=self._form.required)
         return [(number, inputs) for number, inputs in lines[: request.max_rows]]
 
@@ -86,16 +76,22 @@ class WorkflowExecutor(PythonExecutor):
     async def _run(self, inputs: Mapping[str, Any]) -> Iterable[WorkflowEvent]:
         async with self._connections.own():
             workflow: Workflow = await self._make()
-            if workflow is self._first:
-                raise LineError(
-                    f"'{self.name}' returned the same workflow again, and each row needs a new one: build it there"
-                )
+            if old := self._seen.add(workflow):
+                raise LineError(self._shared(old))
             message = self._form.make(inputs)
             try:
                 return await workflow.run(message)
             except Exception as problem:
                 where = _failed_executor(problem, workflow) or workflow.start_executor_id
                 raise LineError(f"Execution failure in '{where}': {one_line(_origin(problem))}") from problem
+
+    def _shared(self, old: str) -> str:
+        if old == "workflow":
+            return f"'{self.name}' returned the same workflow again, and each row needs a new one: build it there"
+        return (
+            f"'{self.name}' returned a workflow with the {old} of an earlier one, and each row needs new ones: "
+            "make it there"
+        )
 
     async def _make(self) -> Any:
         made = self._create(**self._init)
@@ -105,12 +101,13 @@ class WorkflowExecutor(PythonExecutor):
         async with self._connections.own():
             try:
                 made = await self._make()
-            except Exception as problem:
+            except BaseException as problem:
                 given = ", ".join(self._init)
                 raise RunError(f"can't make a workflow with {self.name}({given}): {one_line(problem)}") from problem
         if not isinstance(made, Workflow):
             kind = type(made).__name__
             raise RunError(f"'{self.name}' returned {kind}, not a workflow: return what WorkflowBuilder.build() gives")
+        self._seen.add(made)
         return made
 
 
@@ -120,7 +117,7 @@ def _import(name: str) -> ModuleType:
     except RunError as problem:
         cause = problem.__cause__
         missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
-        if missing and missing.partition(".")[0].startswith(PACKAGE):
+        if missing in INSTALLED_WITH_US:
             raise RunError(_NOT_INSTALLED.format(name=missing)) from problem
         raise
 
@@ -138,6 +135,7 @@ def _failed_executor(problem: BaseException, workflow: Workflow) -> str | None:
 
 def _origin(problem: BaseException) -> BaseException:
     """Return what an exception of the framework was made of: it wraps those of clients, and says less."""
-    while is_of_framework(type(problem)) and problem.__cause__ is not None:
-        problem = problem.__cause__
-    return problem
+    chain = [problem]
+    while is_of_framework(type(chain[-1])) and (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain[-1]

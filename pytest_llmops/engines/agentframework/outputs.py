@@ -77,6 +77,11 @@ def _shown(value: Any) -> Any:
     """Return what an object has to say: an agent's response its structured value, if there is one, else its text."""
     if is_of_framework(type(value)):
         response = getattr(value, "agent_response", value)
+        if not hasattr(response, "text"):
+            raise LineError(
+                f"The workflow gave {type(value).__name__}, which is no answer: yield a str, a dict, a dataclass, a "
+                "pydantic model, or an agent's response"
+            )
         structured = getattr(response, "value", None)
         return response.text if structured is None else _shown(structured)
     if hasattr(value, "model_dump"):

@@ -89,7 +89,8 @@ class AzureMLEngine:
             result = _failed(str(problem))
         except Exception as problem:
             result = _failed(f"the run can't be handed to the workspace: {one_line(problem)}")
-        result = redacted(replace(result, duration=result.duration or time.monotonic() - begun), request)
+        result = replace(result, duration=result.duration or time.monotonic() - begun)
+        result = redacted(result, request, os.environ)
         return result if journal is None else _kept(result, journal)
 
     def under_way(self) -> str:

@@ -37,7 +37,7 @@ class FunctionExecutor(PythonExecutor):
         parameters = _signature(self._call).parameters.values()
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         required = [p.name for p in named if p.default is p.empty]
-        self._converters = {p.name: converter(p) for p in named}
+        self._converters = {p.name: converter(p.name, _kind(p)) for p in named}
         lines = map_columns(self.sources(request), request.column_mapping, required=required)[: request.max_rows]
         if any(p.kind is p.VAR_KEYWORD for p in parameters):
             return [(number, inputs) for number, inputs in lines]
@@ -67,7 +67,7 @@ class FunctionExecutor(PythonExecutor):
     def _make(self, kind: type, init: Mapping[str, Any]) -> Callable[..., Any]:
         try:
             instance: object = kind(**init)
-        except Exception as problem:
+        except BaseException as problem:
             raise RunError(f"can't make a '{self.name}' with ({', '.join(init)}): {one_line(problem)}") from problem
         if not callable(instance):
             raise RunError(f"the class '{self.name}' has no __call__ method")
@@ -80,3 +80,12 @@ def _signature(call: Callable[..., Any]) -> inspect.Signature:
     except Exception:
         # Annotations that only a type checker can resolve.
         return inspect.signature(call)
+
+
+def _kind(parameter: inspect.Parameter) -> Any:
+    """Return what a parameter takes, by its annotation or else its default; anything where the default is None."""
+    if parameter.default is None:
+        return Any
+    if parameter.annotation is not parameter.empty:
+        return parameter.annotation
+    return object if parameter.default is parameter.empty else type(parameter.default)

@@ -32,7 +32,7 @@ def import_module(name: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as problem:
+    except BaseException as problem:
         raise RunError(f"can't import '{name}': {one_line(problem)}") from problem
 
 
@@ -99,7 +99,7 @@ class PythonExecutor(ABC):
         """Compute the metrics, if there is a function for that."""
         if self._aggregate is None:
             return Aggregation()
-        name = self._aggregate.__name__
+        name = getattr(self._aggregate, "__name__", "aggregate")  # a partial has none
         try:
             metrics = finish(self._aggregate([self._outputs[number] for number in completed]))
         except Exception as problem:

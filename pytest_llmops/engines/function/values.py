@@ -21,17 +21,11 @@ class WrongValue(LineError):
     """A value that does not fit, with prompt flow's message."""
 
 
-def converter(parameter: inspect.Parameter) -> Callable[[Any], Any]:
-    """Return what turns a value of the data into one for a parameter, by its annotation or else its default.
+def converter(name: str, kind: Any) -> Callable[[Any], Any]:
+    """Return what turns a value of the data into one of a type, for the input of a name.
 
-    Where both are missing, or the annotation is ``dict``, text that is JSON becomes what it says. A value for any
-    other annotation stays as it is, and so does one for a parameter whose default is None.
+    For ``object`` and ``dict``, text that is JSON becomes what it says. A value for any other type stays as it is.
     """
-    kind, name = parameter.annotation, parameter.name
-    if parameter.default is None:
-        return lambda value: value
-    if kind is parameter.empty:
-        kind = object if parameter.default is parameter.empty else type(parameter.default)
     if kind in _NAMES:
         return lambda value: _checked(name, kind, value)
     return _from_json if kind in (object, dict) else lambda value: value
