@@ -18,6 +18,7 @@ from pytest_llmops.ledger import (
     UNREADABLE,
     FileDigests,
     Project,
+    check_readable,
     definition_of,
     holds_secret,
     project_of,
@@ -75,7 +76,7 @@ class Versions:
                 }
             )
         except (OSError, TypeError, ValueError, RecursionError):
-            return ""  # a folder that can't be read, or a value that JSON does not have
+            return ""  # a file or folder that can't be read, or a value that JSON does not have
 
     def of_data(self, requests: Iterable[RunRequest]) -> str:
         """Return the digest of the files with the rows of a cell and their gold; empty where they can't be read."""
@@ -96,7 +97,9 @@ class Versions:
 
     def _definition(self, flow: Flow) -> dict[str, Any]:
         definition = definition_of(flow, self._files)
-        return definition | {"files": self._project.parts(flow, definition["files"])}
+        files = self._project.parts(flow, definition["files"])
+        check_readable(files)
+        return definition | {"files": files}
 
 
 def with_reads(version: str, reads: Mapping[str, str | None]) -> str:

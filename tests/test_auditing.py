@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,9 +27,7 @@ FACTORY = "def create_workflow():\n    return None\n"
 
 
 def module(source: str) -> Module:
-    found = read_module(source, "m.py")
-    assert found is not None
-    return found
+    return read_module(source, "m.py")
 
 
 def case(root: Path, workflow: str, **files: str) -> Case:
@@ -352,7 +352,8 @@ def test_a_prompt_may_be_in_the_code(tmp_path: Path, source: str) -> None:
     made = case(tmp_path, source)
     plain = 'type: llm, connection: aoai, inputs: {temperature: 0, text: "${inputs.text}"}}'
     made.edit("flows/main/flow.dag.yaml", plain, ASK)
-    assert findings(made.load(), "prompt") == [("ask.jinja2 of ask (short)", "open", "the flow's file can't be read")]
+    told = "the flow's, not read: there is no such file"
+    assert findings(made.load(), "prompt") == [("ask.jinja2 of ask (short)", "open", told)]
     made.write("flows/main/ask.jinja2", 'user:\nBe brief.\nAnswer {"a": 1} to {{text}}\n')
     assert findings(made.load(), "prompt") == [("ask.jinja2 of ask (short)", "covered", "2 of 2 lines")]
 
@@ -384,7 +385,23 @@ def test_a_template_that_code_reads_is_a_prompt(tmp_path: Path) -> None:
     told = '1 of 2 lines not found, first "Be kind."'
     assert findings(made.load(), "prompt") == [("say.jinja2 of main", "open", told)]
     assert [subject for subject, *_ in findings(made.load(), "file")] == ["tidy.py"]
-    assert findings(made.load(), "setting")[2:] == [("temperature: 0.5 of tidy.py:2", "open", "not found")]
+    assert findings(made.load(), "setting")[2:] == [
+        ("limit: 20 of tidy", "open", "not found"),
+        ("temperature: 0.5 of tidy.py:2", "open", "not found"),
+    ]
+
+
+def test_what_a_python_node_is_given_is_a_setting(tmp_path: Path) -> None:
+    made = case(tmp_path, "tidy(text, limit=20)\n")
+    assert ("limit: 20 of tidy", "covered", "workflow.py:1") in findings(made.load(), "setting")
+
+
+def test_a_template_of_nothing_but_expressions_can_not_be_looked_for(tmp_path: Path) -> None:
+    made = case(tmp_path, "")
+    made.write("flows/main/tidy.py", "X = 'say.jinja2'\n")
+    made.write("flows/main/say.jinja2", "{{a}}. {{b}}\n")
+    why = "it has no text beside its expressions to look for"
+    assert findings(made.load(), "prompt") == [("say.jinja2 of main", "unknown", why)]
 
 
 def test_long_values_that_start_alike_are_told_apart(tmp_path: Path) -> None:
@@ -433,6 +450,75 @@ def test_a_file_that_is_no_python_is_open(tmp_path: Path) -> None:
     made.write("flows/main-maf/broken.py", "ask(temperature=0\n")
     told = "the candidate's, which is no Python: read as text alone"
     assert findings(made.load(), "file")[-1] == ("broken.py", "open", told)
+
+
+def test_python_that_is_nested_too_deep_is_said_to_be(tmp_path: Path) -> None:
+    made = case(tmp_path, "")
+    made.write("flows/main-maf/deep.py", f"x = a{'+a' * 20_000}\n")
+    told = "the candidate's, which is nested too deep to be parsed: read as text alone"
+    assert findings(made.load(), "file")[-1] == ("deep.py", "open", told)
+
+
+def test_files_that_are_not_read_are_open(tmp_path: Path) -> None:
+    made = case(tmp_path, "")
+    folder = made.folder / "flows/main-maf"
+    os.mkfifo(folder / "pipe.py")
+    (folder / "zero.txt").symlink_to("/dev/zero")
+    (folder / "gone.md").symlink_to("nowhere")
+    (folder / "large.yaml").write_text("#" * 1_000_001, encoding="utf-8")
+    (folder / "latin.jinja2").write_bytes(b"\xe4")
+    (folder / "test_large.py").write_text("#" * 1_000_001, encoding="utf-8")
+    experiment = made.load()
+    found = audit(experiment, experiment.candidates[0])
+    assert found.read == 1
+    assert {each.subject: each.note for each in found.findings if each.topic == "file"} == {
+        "tidy.py": "no file of this name",
+        "gone.md": "the candidate's, not read: there is no such file",
+        "large.yaml": "the candidate's, not read: it is larger than 1 MB",
+        "latin.jinja2": "the candidate's, not read: it is not UTF-8 text",
+        "pipe.py": "the candidate's, not read: it is no regular file",
+        "zero.txt": "the candidate's, not read: it is no regular file",
+    }
+
+
+def test_a_folder_that_can_t_be_listed_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = case(tmp_path, "")
+    made.write("flows/main-maf/shut/more.py", "X = 1\n")
+    experiment = made.load()
+    refuse_to_list(made.folder / "flows/main-maf/shut", monkeypatch)
+    told = ("shut", "open", "the candidate's, not read: Permission denied")
+    assert findings(experiment, "file") == [("tidy.py", "open", "no file of this name"), told]
+
+
+def refuse_to_list(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one folder be one that nobody may list: for root, who runs tests in containers, there is none."""
+    real = os.scandir
+
+    def scandir(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_templates_and_modules_of_the_flow_that_are_not_read_are_open(tmp_path: Path) -> None:
+    made = case(tmp_path, "")
+    plain = 'type: llm, connection: aoai, inputs: {temperature: 0, text: "${inputs.text}"}}'
+    made.edit("flows/main/flow.dag.yaml", plain, ASK)
+    made.write("flows/main/tidy.py", "import words\ndef tidy(answer, limit):\n    return answer\n")
+    (made.folder / "flows/main/words.py").write_text("#" * 1_000_001, encoding="utf-8")
+    experiment = made.load()
+    os.mkfifo(made.folder / "flows/main/ask.jinja2")
+    told = "the flow's, not read: it is no regular file"
+    assert findings(experiment, "prompt") == [("ask.jinja2 of ask (short)", "open", told)]
+    assert findings(experiment, "file")[-1] == ("words.py", "open", "the flow's, not read: it is larger than 1 MB")
+
+
+def test_a_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
+    made = case(tmp_path, "")
+    made.write("flows/main-maf/any.py", "\ufeffask(temperature=0)\n")
+    assert findings(made.load(), "setting")[0][1:] == ("covered", "any.py:1")
 
 
 def test_beside_the_flow_only_the_module_of_a_function_is_the_candidates(tmp_path: Path) -> None:
@@ -525,5 +611,5 @@ def test_text_of_a_flow_can_do_nothing_to_a_terminal(tmp_path: Path) -> None:
 def test_an_audit_counts_what_is_open(tmp_path: Path) -> None:
     experiment = case(tmp_path, "").load()
     found = audit(experiment, experiment.candidates[0])
-    assert found.open == sum(each.state == "open" for each in found.findings) == 7
+    assert found.open == sum(each.state == "open" for each in found.findings) == 8
     assert replace(found, findings=()).open == 0

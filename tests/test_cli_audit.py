@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -228,3 +229,19 @@ def test_an_overlay_is_read(root: Path, capsys: Output) -> None:
     )
     assert main(["audit", "evals/ner", "--env", "ci"]) == 0
     assert capsys.readouterr().out.splitlines()[2] == "a: flow 'copy', 4 files read, 0 open, 0 unknown, 14 covered"
+
+
+def test_pipes_and_devices_are_not_read(root: Path, capsys: Output) -> None:
+    shutil.copytree(root / "flows/ner_extract", root / "flows/copy")
+    write_candidates(root, "ner", "[{name: copy, flow: copy, parity: {margin: 0.1}}]")
+    (root / "flows/copy/cleanse.py").unlink()
+    (root / "flows/copy/cleanse.py").symlink_to("/dev/zero")
+    (root / "flows/ner_extract/terse.jinja2").unlink()
+    os.mkfifo(root / "flows/ner_extract/terse.jinja2")
+    assert main(["audit", "evals/ner"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines if "copy:" in line or line.startswith("  open")] == [
+        "copy: flow 'copy', 3 files read, 2 open, 0 unknown, 13 covered",
+        "open prompt terse.jinja2 of extract (terse) the flow's, not read: it is no regular file",
+        "open file cleanse.py the candidate's, not read: it is no regular file",
+    ]

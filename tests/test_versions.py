@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -156,6 +158,24 @@ def test_a_version_that_can_not_be_told_is_empty(digest_with: Callable[..., str]
     assert digest_with(variant=Variant(overrides={"ask.when": object()})) == ""
     shutil.rmtree(tmp_path / "flows")
     assert digest_with() == ""
+
+
+def test_a_folder_that_can_t_be_listed_leaves_the_version_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = planned(write(tmp_path, {"flows/greet/lib/words.py": ""}))
+    scandir, listdir = os.scandir, os.listdir
+
+    def refusing(real: Callable[[str], Any]) -> Callable[[str], Any]:
+        def listed(path: str) -> Any:
+            if Path(path) == tmp_path / "flows/greet/lib":
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return real(path)
+
+        return listed
+
+    monkeypatch.setattr(os, "scandir", refusing(scandir))
+    monkeypatch.setattr(os, "listdir", refusing(listdir))
+    assert Versions(cell.experiment, "experiment.yaml").of(cell.request) == ""
+    assert flow_digest(cell.request.flow) == ""
 
 
 def test_the_inputs_of_an_evaluation_that_are_outputs_of_the_run() -> None:

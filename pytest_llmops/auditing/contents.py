@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_llmops.auditing.prompts import front_matter
-from pytest_llmops.auditing.sources import File, local_modules, read
+from pytest_llmops.auditing.sources import File, load, local_modules, troubles_of
 from pytest_llmops.ledger.files import files_below
 from pytest_llmops.mutation.flow_files import TEMPLATES
 from pytest_llmops.records.experiment import Flow
@@ -57,21 +57,26 @@ class FlowSetting:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A template of a prompt; ``text`` is None where it can't be read."""
+    """A template of a prompt; ``text`` is None where it can't be read, and ``trouble`` says why."""
 
     owners: tuple[Owner, ...]
     file: str
     text: str | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a flow's files have. ``files`` are those that its code is in or reads, to the nodes whose code they are."""
+    """What a flow's files have. ``files`` are those that its code is in or reads, to the nodes whose code they are.
+
+    ``troubles`` says of modules what keeps them from being understood.
+    """
 
     nodes: tuple[str, ...] = ()
     settings: tuple[FlowSetting, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     files: Mapping[str, tuple[str, ...]]
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_contents(flow: Flow) -> Contents:
@@ -82,18 +87,18 @@ def read_contents(flow: Flow) -> Contents:
 
 
 def _of_prompty(flow: Flow) -> Contents:
-    text = read(flow.file) or ""
-    model = _mapping(_mapping(_yaml(front_matter(text), flow)).get("model"))
+    prompt = _prompt((Owner(flow.name),), flow.file.name, flow.file)
+    model = _mapping(_mapping(_yaml(front_matter(prompt.text or ""), flow)).get("model"))
     settings = {**_mapping(model.get("configuration")), **_mapping(model.get("parameters"))}
     return Contents(
         settings=tuple(_settings(Owner(flow.name), settings)),
-        prompts=(Prompt((Owner(flow.name),), flow.file.name, text),),
+        prompts=(prompt,),
         files={},
     )
 
 
 def _of_dag(flow: Flow) -> Contents:
-    definition = _mapping(_yaml(read(flow.file) or "", flow))
+    definition = _mapping(_yaml(load(flow.file, "").text or "", flow))
     includes = definition.get("additional_includes")
     included = [text for text in (includes if isinstance(includes, list) else ()) if isinstance(text, str)]
     every = list(_nodes(definition))
@@ -115,14 +120,15 @@ def _of_dag(flow: Flow) -> Contents:
     return Contents(
         nodes=tuple(dict.fromkeys(str(node["name"]) for node in _dicts(definition.get("nodes")) if node.get("name"))),
         settings=(
-            *(each for owner, node in every if node.get("type") in _LLM for each in _settings(owner, _inputs(node))),
+            *(each for owner, node in every for each in _settings(owner, _inputs(node), asks=node.get("type") in _LLM)),
             *_settings_of_code(modules),
         ),
-        prompts=tuple(Prompt(tuple(owners), path, read(where[path])) for path, owners in prompts.items()),
+        prompts=tuple(_prompt(tuple(owners), path, where[path]) for path, owners in prompts.items()),
         files={
             **dict.fromkeys(files, ()),
             **{path: tuple(owner.name for owner in owners) for path, owners in code.items()},
         },
+        troubles=troubles_of(modules),
     )
 
 
@@ -135,9 +141,15 @@ def _of_code(flow: Flow) -> Contents:
     templates = filter(_is_template, used)
     return Contents(
         settings=tuple(_settings_of_code(modules)),
-        prompts=tuple(Prompt((Owner(flow.name),), name, read(flow.folder / name)) for name in templates),
+        prompts=tuple(_prompt((Owner(flow.name),), name, flow.folder / name) for name in templates),
         files={name: () for name in used if not _is_template(name)},
+        troubles=troubles_of(modules),
     )
+
+
+def _prompt(owners: tuple[Owner, ...], name: str, path: Path) -> Prompt:
+    file = load(path, "")
+    return Prompt(owners, name, file.text, file.trouble)
 
 
 def _is_template(path: str) -> bool:
@@ -169,10 +181,12 @@ def _inputs(node: _Node) -> _Node:
     return _mapping(node.get("inputs"))
 
 
-def _settings(owner: Owner, written: _Node) -> Iterator[FlowSetting]:
+def _settings(owner: Owner, written: _Node, *, asks: bool = True) -> Iterator[FlowSetting]:
+    """Yield how something that ``asks`` a model does so, and all values, not references, that others are given."""
     for key, value in written.items():
-        if key in _KEYS and value not in _UNSET:
-            yield FlowSetting(owner, key, value)
+        setting = FlowSetting(owner, key, value)
+        if value not in _UNSET and (key in _KEYS if asks else not setting.is_reference):
+            yield setting
 
 
 def _settings_of_code(modules: Mapping[str, File]) -> Iterator[FlowSetting]:

@@ -53,8 +53,10 @@ class Coverage:
                 yield Finding("file", path, "covered", f"its node is at {places[0]}")
             else:
                 yield Finding("file", path, "open", "no file of this name")
-        for name in self.sources.unread:
-            yield Finding("file", name, "open", "the candidate's, which is no Python: read as text alone")
+        for name, trouble in self.contents.troubles.items():
+            yield Finding("file", name, "open", f"the flow's, {trouble}")
+        for name, trouble in self.sources.troubles.items():
+            yield Finding("file", name, "open", f"the candidate's, {trouble}")
 
     def _place_of(self, node: str) -> str | None:
         """Return where an executor or agent of a node's name is; outside of workflows, a function or node of it."""
@@ -114,8 +116,10 @@ class Coverage:
     def _prompt(self, prompt: Prompt) -> Finding:
         subject = f"{prompt.file} of {listed(prompt.owners)}"
         if prompt.text is None:
-            return Finding("prompt", subject, "open", "the flow's file can't be read")
+            return Finding("prompt", subject, "open", f"the flow's, {prompt.trouble}")
         missing, total = missing_lines(prompt.text, self.sources.prompts)
+        if not total:
+            return Finding("prompt", subject, "unknown", "it has no text beside its expressions to look for")
         if not missing:
             return Finding("prompt", subject, "covered", f"{total} of {total} lines")
         first = json.dumps(_cut(without_secrets(missing[0])), ensure_ascii=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections.abc import Collection, Iterable, Mapping
 
 from pytest_llmops.auditing.clients import UNPACKED, Read, reads_of_client, takes_model
 from pytest_llmops.auditing.expressions import (
@@ -31,14 +32,24 @@ _MODELS = ("BaseModel", "TypedDict", "NamedTuple")
 _NO_FIELDS = (*_MODELS, "Generic", "object")
 
 
-def read_module(text: str, file: str) -> Module | None:
-    """Read the source of a module; ``file`` is the name of it to show. None for what is no Python."""
+class NotParsedError(Exception):
+    """A source can't be parsed; the message is why: a clause about its file."""
+
+
+def read_module(text: str, file: str) -> Module:
+    """Read the source of a module; ``file`` is the name of it to show.
+
+    Raises:
+        NotParsedError: for what is no Python, or nested too deep.
+    """
     try:
         with warnings.catch_warnings():  # of escapes in strings, say, which are the author's affair
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    except (RecursionError, MemoryError):
+        raise NotParsedError("which is nested too deep to be parsed") from None
+    except (SyntaxError, ValueError):
+        raise NotParsedError("which is no Python") from None
     reader = _Reader(file, tree)
     for node in ast.walk(tree):
         reader.visit(node)
@@ -80,25 +91,37 @@ class _Reader:
             self.module.imports.extend(imported(node))
 
     def _call(self, node: ast.Call) -> None:
-        called, place = last_name(node.func), self._place(node)
+        called = last_name(node.func)
         given = {keyword.arg or UNPACKED: keyword.value for keyword in node.keywords}
         first = node.args[0] if node.args else None
         if takes_model(called) and first:
             given = {"model": first, **given}
         for key, value in given.items():
             self._set(key, value)
-        self.module.reads += reads_of_client(called, given, place)
+        self._reads(node, called, given)
+        self._flow_of_data(called, given, first)
+        if called != "WorkflowBuilder":
+            makes_it = called.endswith(("Executor", "Agent", "__init__"))
+            self._named((given.get("id"), given.get("name"), first if makes_it else None), self._place(node))
+
+    def _reads(self, node: ast.Call, called: str, given: Collection[str]) -> None:
+        """Take from a call which environment variables it reads, itself or as a client that it makes."""
+        self.module.reads += reads_of_client(called, given, self._place(node))
         if (read := self._value(node)).variable:
-            self.module.reads.append(Read((read.variable,), place, optional=read.known))
-        if called == "yield_output" and first:
-            self.module.yields.append(made_of(first))
+            self.module.reads.append(Read((read.variable,), self._place(node), optional=read.known))
+
+    def _flow_of_data(self, called: str, given: Mapping[str, ast.expr], first: ast.expr | None) -> None:
+        """Take from a call what a workflow starts with, and what it yields."""
         start = first if called == "set_start_executor" else given.get("start_executor")
         if start:
             self.module.starts.append(callee(start))
-        makes_it = called.endswith(("Executor", "Agent", "__init__"))
-        for name in (given.get("id"), given.get("name"), first if makes_it else None):
-            if called != "WorkflowBuilder" and (text := self._text(name)):
-                self._name(text, place)
+        if called == "yield_output" and first:
+            self.module.yields.append(made_of(first))
+
+    def _named(self, names: Iterable[ast.expr | None], place: str) -> None:
+        """Take from the arguments of a call what the executor or agent that it makes is called."""
+        for text in filter(None, map(self._text, names)):
+            self._name(text, place)
 
     def _class(self, node: ast.ClassDef) -> None:
         bases = [last_name(base) for base in node.bases]

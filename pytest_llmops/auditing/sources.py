@@ -9,39 +9,43 @@ from pathlib import Path, PurePosixPath
 
 from pytest_llmops.auditing.module import Module, Setting, Value, merged
 from pytest_llmops.auditing.prompts import folded, front_matter, unescaped
-from pytest_llmops.auditing.python import read_module, snake_case
+from pytest_llmops.auditing.python import NotParsedError, read_module, snake_case
 from pytest_llmops.ledger.files import files_below
-from pytest_llmops.mutation.flow_files import TEMPLATES, flow_texts
+from pytest_llmops.mutation.flow_files import TEMPLATES, NotReadError, flow_texts, read_text
 from pytest_llmops.records.experiment import Experiment, Flow
 from pytest_llmops.spec.findings import Findings
 from pytest_llmops.spec.yaml_reader import read_yaml
 
 _SUFFIXES = (".py", ".md", ".txt", ".yaml", ".yml", *TEMPLATES)
 _TESTS = ("test_", "conftest.", "readme.", "changelog.")
-_LARGEST = 1_000_000  # bytes
 _LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The text of a file, and what it says as code or settings; ``module`` is None where it is neither."""
+    """The text of a file, and what it says as code or settings; ``module`` is None where it is neither.
 
-    text: str
-    module: Module | None
+    ``trouble`` is what of it is missing here, and why: all of it where ``text`` is None.
+    """
+
+    text: str | None
+    module: Module | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """What the files of an implementation say. ``files`` are names of all of them, ``prompts`` all text in one piece.
 
-    ``unread`` are Python files that can't be parsed; their text counts as text of prompts.
+    ``read`` is the number of those that were read. ``troubles`` says of files what keeps them from being understood:
+    the text of Python that can't be parsed counts as text of prompts.
     """
 
     code: Module
     prompts: str
     files: tuple[str, ...]
     read: int
-    unread: tuple[str, ...]
+    troubles: Mapping[str, str]
     strings: frozenset[str]
 
 
@@ -53,7 +57,7 @@ def read_sources(experiment: Experiment, flow: Flow) -> Sources:
     """
     files = _files(experiment, flow)
     code = merged(file.module for file in files.values() if file.module)
-    prose = [file.text for name, file in files.items() if not (name.endswith(".py") and file.module)]
+    prose = [file.text for name, file in files.items() if file.text and not (name.endswith(".py") and file.module)]
     prose += [version for string in code.strings for version in unescaped(string)]
     own = _has_own_folder(experiment, flow)
     there = [name for name, _ in files_below(flow.folder)] if own else [*files, *code.strings]
@@ -61,10 +65,15 @@ def read_sources(experiment: Experiment, flow: Flow) -> Sources:
         code=code,
         prompts=folded("\n".join(prose)),
         files=tuple(name for name in there if len(name) <= _LONGEST_NAME),
-        read=len(files),
-        unread=tuple(name for name, file in files.items() if name.endswith(".py") and not file.module),
+        read=sum(file.text is not None for file in files.values()),
+        troubles=troubles_of(files),
         strings=frozenset(code.strings),
     )
+
+
+def troubles_of(files: Mapping[str, File]) -> dict[str, str]:
+    """Map the names of files that were not read, or not understood, to what is missing of them and why."""
+    return {name: file.trouble for name, file in files.items() if file.trouble}
 
 
 def local_modules(start: Collection[Path], folder: Path) -> dict[str, File]:
@@ -74,22 +83,21 @@ def local_modules(start: Collection[Path], folder: Path) -> dict[str, File]:
     while ahead:
         path = ahead.pop(0)
         name = Path(os.path.relpath(path, folder)).as_posix()
-        text = None if name in found else read(path)
-        if text is None:
+        if name in found or not os.path.exists(path):
             continue
-        found[name] = file = File(text, read_module(text, name))
+        found[name] = file = load(path, name)
         for level, module in file.module.imports if file.module else ():
             base = path.parents[level - 1] if 0 < level <= len(path.parents) else folder
             ahead += _files_of(module, base)
     return found
 
 
-def read(path: Path) -> str | None:
-    """Read a text file; None for what is not there, too large, or no UTF-8 text."""
+def load(path: Path, name: str) -> File:
+    """Read a file; by its ``name``, which messages show, it is known for code or settings."""
     try:
-        return path.read_text(encoding="utf-8-sig") if path.stat().st_size <= _LARGEST else None
-    except (OSError, ValueError):
-        return None
+        return _understood(read_text(path), name)
+    except NotReadError as why:
+        return _unread(str(why))
 
 
 def _has_own_folder(experiment: Experiment, flow: Flow) -> bool:
@@ -103,27 +111,38 @@ def _files(experiment: Experiment, flow: Flow) -> Mapping[str, File]:
     if not _has_own_folder(experiment, flow):
         entry = flow.folder / f"{flow.entry.partition(':')[0].replace('.', '/')}.py"
         modules = local_modules([entry], flow.folder) if flow.entry else {}
-        own = {} if flow.file == entry else {flow.file.name: _file(flow.file.name, read(flow.file) or "")}
+        own = {} if flow.file == entry else {flow.file.name: load(flow.file, flow.file.name)}
         return {**own, **modules, **_named_in(modules, flow.file.parent)}
     found = flow_texts(replace(experiment, flow=flow), _SUFFIXES)
-    texts = {
-        Path(os.path.relpath(path, flow.folder)).as_posix(): text
-        for path, text in found.items()
-        if not path.name.lower().startswith(_TESTS)
-    }
-    return {name: _file(name, text) for name, text in texts.items()}
+    files = {path: _understood(text, _name(path, flow)) for path, text in found.texts.items()}
+    files |= {path: _unread(why) for path, why in found.unread.items()}
+    return {_name(path, flow): file for path, file in files.items() if not path.name.lower().startswith(_TESTS)}
 
 
-def _file(name: str, text: str) -> File:
-    return File(text, read_module(text, name) if name.endswith(".py") else _document(name, text))
+def _name(path: Path, flow: Flow) -> str:
+    return Path(os.path.relpath(path, flow.folder)).as_posix()
+
+
+def _unread(why: str) -> File:
+    return File(None, trouble=f"not read: {why}")
+
+
+def _understood(text: str, name: str) -> File:
+    """Take out of the text of a file what it says as code or settings."""
+    text = text.removeprefix("\ufeff")
+    if not name.endswith(".py"):
+        return File(text, _document(name, text))
+    try:
+        return File(text, read_module(text, name))
+    except NotParsedError as why:
+        return File(text, trouble=f"{why}: read as text alone")
 
 
 def _named_in(modules: Mapping[str, File], folder: Path) -> dict[str, File]:
     """Read the texts that modules name and that lie beside them."""
     strings = {string for file in modules.values() if file.module for string in file.module.strings}
     beside = {name for name, _ in files_below(folder) if name.endswith(_SUFFIXES) and not name.endswith(".py")}
-    texts = ((name, read(folder / name)) for name in sorted(strings & beside))
-    return {name: _file(name, text) for name, text in texts if text is not None}
+    return {name: load(folder / name, name) for name in sorted(strings & beside)}
 
 
 def _files_of(module: str, base: Path) -> Iterator[Path]:
@@ -131,7 +150,7 @@ def _files_of(module: str, base: Path) -> Iterator[Path]:
     parts = PurePosixPath(module.replace(".", "/"))
     packages = (base / parent / "__init__.py" for parent in reversed(parts.parents[:-1]))
     for path in (*packages, base / parts / "__init__.py", base / f"{parts}.py"):
-        if path.is_file():
+        if os.path.exists(path):
             yield path
 
 

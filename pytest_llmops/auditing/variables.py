@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_llmops.auditing.clients import Read
 from pytest_llmops.auditing.findings import Finding
 from pytest_llmops.auditing.module import Module
-from pytest_llmops.auditing.sources import read
+from pytest_llmops.auditing.sources import load
 from pytest_llmops.records.experiment import Candidate, Experiment
 from pytest_llmops.secrets import is_secret
 from pytest_llmops.spec.findings import Findings
@@ -20,7 +20,7 @@ ENV_FILE = Path("environment", "env.yaml")
 
 def given_variables(experiment: Experiment) -> Mapping[str, str | None]:
     """Return the variables that an experiment gives to what it runs; None for a value that has to come from outside."""
-    document = read_yaml(read(experiment.folder / ENV_FILE) or "", ENV_FILE.as_posix(), Findings())
+    document = read_yaml(load(experiment.folder / ENV_FILE, "").text or "", ENV_FILE.as_posix(), Findings())
     written = document.value if document and isinstance(document.value, dict) else {}
     return {**dict.fromkeys(written), **experiment.environment_variables}
 

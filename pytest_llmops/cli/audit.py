@@ -50,7 +50,9 @@ def _chosen(experiment: Experiment, options: argparse.Namespace) -> tuple[Candid
 
     names = [candidate.name for candidate in experiment.candidates]
     if not names:
-        raise LLMOpsError(f"{options.experiment}: it has no candidates; write them under llmops.candidates")
+        overlay = experiment.file.with_name(f"experiment.{options.env}.yaml")
+        missing = f" (there is no {overlay.name})" if options.env and not overlay.is_file() else ""
+        raise LLMOpsError(f"{options.experiment}: it has no candidates{missing}; write them under llmops.candidates")
     if options.candidate is not None and options.candidate not in names:
         hint = suggest(options.candidate, names, "it has")
         raise LLMOpsError(f"--candidate: {options.experiment} has no candidate '{options.candidate}'; {hint}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_llmops import __version__
 from pytest_llmops.ledger.exact import digest, exact
-from pytest_llmops.ledger.files import FileDigests, Stamp, files_below, stamp
+from pytest_llmops.ledger.files import FileDigests, Stamp, check_readable, files_below, stamp
 from pytest_llmops.records.experiment import Connection, Flow
 from pytest_llmops.records.run import LLM, RunRequest, Variant
 
@@ -46,19 +46,24 @@ class Context:
 
     def is_current(self) -> bool:
         """Tell whether the files are still those that the key was made of."""
-        return _stamps(self.request) == self.stamps
+        try:
+            return _stamps(self.request) == self.stamps
+        except OSError:
+            return False
 
 
 def context_of(request: RunRequest, files: FileDigests, packages: Mapping[str, str]) -> Context:
     """Gather the context of a run.
 
     Raises:
-        OSError: where a folder of the flow can't be read.
+        OSError: where a file or folder of the flow can't be read.
         TypeError: for a setting that JSON can't express.
     """
     stamps = _stamps(request)
+    definition = definition_of(request.flow, files)
+    check_readable(definition["files"])
     ingredients = {
-        "flow": {**definition_of(request.flow, files), **_named_outputs(request.flow)},
+        "flow": {**definition, **_named_outputs(request.flow)},
         "variant": _variant(request.variant),
         "variables": {name: variable(name, value) for name, value in request.environment_variables.items()},
         "connections": {connection.name: _connection(connection) for connection in request.connections},
@@ -78,7 +83,7 @@ def definition_of(flow: Flow, files: FileDigests) -> dict[str, Any]:
     """Describe a flow by what its files hold, wherever its folder is.
 
     Raises:
-        OSError: where a folder of the flow can't be read.
+        OSError: where its file can't be read. Of other files and folders, ``UNREADABLE`` says so.
     """
     return {
         "kind": flow.kind,

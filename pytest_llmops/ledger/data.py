@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops.ledger.exact import digest, exact
-from pytest_llmops.ledger.files import FileDigests, files_below
+from pytest_llmops.ledger.files import FileDigests, check_readable, files_below
 from pytest_llmops.records.run import Line, RunRequest
 
 Source = Path | Sequence[Mapping[str, Any]] | None
@@ -107,7 +107,9 @@ def _source(source: Source, files: FileDigests) -> Any:
         return None
     if isinstance(source, Path):
         if source.is_dir():
-            return {name: files.get(path) for name, path in files_below(source)}
+            contents = {name: files.get(path) for name, path in files_below(source)}
+            check_readable(contents)
+            return contents
         return {source.suffix.lower(): files.get(str(source))}
     content = hashlib.sha256()
     for row in source:

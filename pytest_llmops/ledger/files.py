@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -45,7 +46,10 @@ def is_ignored(name: str) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield all files below a folder that may be part of a flow: path from the folder, posix, and absolute path."""
+    """Yield all files below a folder that may be part of a flow: path from the folder, posix, and absolute path.
+
+    A folder that can't be listed is yielded itself, for what is in it to be missed by nobody.
+    """
     yield from _files(str(folder), "", frozenset())
 
 
@@ -53,13 +57,24 @@ def _files(folder: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[st
     here = os.path.realpath(folder)
     if here in above:  # a symbolic link to a folder above itself
         return
-    with os.scandir(folder) as entries:
-        found = sorted((entry for entry in entries if not is_ignored(entry.name)), key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((entry for entry in entries if not is_ignored(entry.name)), key=lambda entry: entry.name)
+    except OSError:
+        yield prefix.rstrip("/") or ".", folder
+        return
     for entry in found:
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _files(entry.path, f"{prefix}{entry.name}/", above | {here})
-        elif entry.is_file() or entry.is_symlink():
+        elif entry.is_symlink() or entry.is_file():
             yield f"{prefix}{entry.name}", entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # of a symbolic link to itself, or to where nobody may look
+        return False
 
 
 def stamp(path: str) -> Stamp | None:
@@ -93,6 +108,17 @@ def digest_of(path: str) -> str | None:
         return None
     except (OSError, ValueError):
         return UNREADABLE
+
+
+def check_readable(digests: Mapping[str, str | None]) -> None:
+    """Refuse digests that don't stand for what is there.
+
+    Raises:
+        OSError: for the first file or folder that couldn't be read.
+    """
+    for name, content in digests.items():
+        if content == UNREADABLE:
+            raise OSError(errno.EACCES, "it can't be read", name)
 
 
 def _digest_of_stream(descriptor: int) -> str:

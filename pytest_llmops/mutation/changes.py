@@ -42,7 +42,7 @@ class Change:
 
 def drop_lines(experiment: Experiment) -> Iterator[Change]:
     """Take a third of the lines of each prompt template away; three mutants, so each line is missing once."""
-    texts = flow_texts(experiment, TEMPLATES)
+    texts = flow_texts(experiment, TEMPLATES).texts
     for part, ordinal in enumerate(_ORDINALS):
         after = {file: prompts.drop_lines(text, part) for file, text in texts.items()}
         changed = {file: text for file, text in after.items() if text != texts[file]}
@@ -56,8 +56,8 @@ def drop_lines(experiment: Experiment) -> Iterator[Change]:
 
 def swap_labels(experiment: Experiment) -> Iterator[Change]:
     """Give few-shot examples, in prompt templates and in example files of the flow, each other's answers."""
-    changed = _changed(flow_texts(experiment, TEMPLATES), lambda text, _: prompts.swap_answers(text))
-    changed |= _changed(flow_texts(experiment, examples.SUFFIXES), examples.swap_answers)
+    changed = _changed(flow_texts(experiment, TEMPLATES).texts, lambda text, _: prompts.swap_answers(text))
+    changed |= _changed(flow_texts(experiment, examples.SUFFIXES).texts, examples.swap_answers)
     if not changed:
         raise NothingToMutate("neither prompt templates nor files of the flow hold examples with different answers")
     said = f"answers of examples swapped in {_names(experiment, changed)}"
@@ -82,7 +82,7 @@ def raise_temperatures(experiment: Experiment) -> Iterator[Change]:
     pinned = [name for name in experiment.variants.overrides if name.endswith(".temperature")]
     if pinned:
         raise NothingToMutate(f"llmops.variants.overrides sets {pinned[0]}, which goes before the flow's own")
-    changed = _changed(flow_texts(experiment, (*DEFINITIONS, ".prompty")), raise_temperature)
+    changed = _changed(flow_texts(experiment, (*DEFINITIONS, ".prompty")).texts, raise_temperature)
     init = {"temperature": HOT} if "temperature" in experiment.flow.init else {}
     if not changed and not init:
         raise NothingToMutate("neither nodes, prompty files nor init parameters of the flow set a temperature")

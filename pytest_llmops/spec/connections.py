@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_llmops.errors import Problem
@@ -57,6 +57,19 @@ def read_connections(
         if connection:
             connections[name] = connection
     return tuple(connections.values())
+
+
+def keys_of(connections: Iterable[Connection], blocks: Iterable[ConnectionBlock]) -> dict[str, list[str]]:
+    """Map connections to the names of what they hold, as the run knows them.
+
+    Those that a block declares are among them without a value too, which is for live runs to miss.
+    """
+    kinds = {connection.name: connection.type for connection in connections}
+    keys = {connection.name: {*connection.values, *connection.secrets} for connection in connections}
+    for block in blocks:
+        declared = (*(block.__pydantic_extra__ or {}), *(block.configs or {}), *(block.secrets or {}))
+        keys[block.name] |= {property_name(kinds[block.name], name) for name in declared}
+    return {name: sorted(found) for name, found in keys.items()}
 
 
 def _of_file(name: str, found: EnvConnection, findings: Findings) -> Connection | None:

@@ -15,11 +15,12 @@ from pytest_llmops.spec.dotenv import EnvFile, Variables, read_env_file
 from pytest_llmops.spec.files import read_text
 from pytest_llmops.spec.findings import Findings
 from pytest_llmops.spec.flows import FlowFacts
+from pytest_llmops.spec.positions import Document
 from pytest_llmops.spec.resolve import Paths
 from pytest_llmops.spec.suggest import printable, suggest
 from pytest_llmops.spec.yaml_reader import read_yaml
 
-_OF_CONNECTION = re.compile(r"\$\{([^{}.]+)\.[^{}]+\}")
+_OF_CONNECTION = re.compile(r"\$\{([^{}.]+)\.([^{}]+)\}")
 """What prompt flow takes from a connection."""
 
 
@@ -41,48 +42,80 @@ def read_environment(
     variables: Variables,
     findings: Findings,
     *,
-    connections: Collection[str],
+    connections: Mapping[str, Collection[str]] | None,
     live: bool,
-    in_workspace: bool = False,
 ) -> dict[str, str]:
     """Read ``environment/env.yaml``: the environment's own value wins over what the file says.
 
     A value ``${NAME}`` has to come from the environment. Only a secret may be missing, where answers are replayed.
-    A value ``${connection.key}`` is left to the run, which takes it from one of the ``connections``; ``in_workspace``,
-    from those that the workspace has, whatever the environment has.
+    A value ``${connection.key}`` is left to the run, which takes it from one of the ``connections``. These are mapped
+    to their keys; None stands for those of a workspace, which nobody knows here: it keeps such values as they are,
+    whatever the environment has.
     """
-    path = paths.base / "environment" / "env.yaml"
-    if not path.is_file():
-        return {}
-    text = read_text(path, paths.show(path), findings)
-    document = read_yaml(text, paths.show(path), findings) if text is not None else None
+    document = _environment_document(paths, findings)
     if document is None or document.value is None:
         return {}
     if not isinstance(document.value, dict):
         findings.error(document.problem((), "is not a mapping", "write NAME: value"))
         return {}
-    values: dict[str, str] = {}
-    for name, written in document.value.items():
-        connection = _connection_of(written)
-        value = (None if connection and in_workspace else variables.get(name)) or _environment_text(written)
+    reader = _EnvironmentReader(document, variables, findings, connections, live)
+    values = {name: reader.value(name, written) for name, written in document.value.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _environment_document(paths: Paths, findings: Findings) -> Document | None:
+    path = paths.base / "environment" / "env.yaml"
+    text = read_text(path, paths.show(path), findings) if path.is_file() else None
+    return read_yaml(text, paths.show(path), findings) if text is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _EnvironmentReader:
+    """Reads one value of ``env.yaml`` after the other. See ``read_environment``."""
+
+    document: Document
+    variables: Variables
+    findings: Findings
+    connections: Mapping[str, Collection[str]] | None
+    live: bool
+
+    def value(self, name: str, written: object) -> str | None:
+        """Return the value of a variable; None where it has none, which is an error unless it isn't needed."""
+        reference = _OF_CONNECTION.fullmatch(written.strip()) if isinstance(written, str) else None
+        own = None if reference and self.connections is None else self.variables.get(name)
+        value = own or _environment_text(written)
         if value is None:
-            findings.error(document.problem((name,), "is empty", "give it a value"))
-        elif connection and value == written:
-            values[name] = value
-            if not in_workspace and connection not in connections:
-                what = f"connection {printable(connection)} is not defined"
-                todo = suggest(connection, connections, "add it under 'connections:', which has")
-                findings.error(document.problem((name,), what, todo))
-        elif not _is_placeholder(value):
-            values[name] = value
-        elif live or not is_secret(name):
+            self._error(name, "is empty", "give it a value")
+        elif reference and value == written:
+            self._check_reference(name, *reference.groups())
+        elif _is_placeholder(value):
+            self._report_unset(name)
+            return None
+        return value
+
+    def _check_reference(self, name: str, connection: str, key: str) -> None:
+        if self.connections is None:
+            return
+        if connection not in self.connections:
+            todo = suggest(connection, self.connections, "add it under 'connections:', which has")
+            self._error(name, f"connection {printable(connection)} is not defined", todo)
+        elif key not in (keys := self.connections[connection]):
+            self._error(name, f"connection {connection!r} has no {key!r}", suggest(key, keys, "it has"))
+
+    def _report_unset(self, name: str) -> None:
+        """Report a variable without a value, but for a secret that replayed answers don't need."""
+        if is_secret(name) and not self.live:
+            return
+        if not is_secret(name):
             todo = "set it, or write a value here"
-            if is_secret(name):
-                todo = (
-                    "write ${connection.key}, of a connection of the workspace" if in_workspace else f"set it, {REPLAY}"
-                )
-            findings.error(document.problem((name,), f"the environment variable {printable(name)} is not set", todo))
-    return values
+        elif self.connections is None:
+            todo = "write ${connection.key}, of a connection of the workspace"
+        else:
+            todo = f"set it, {REPLAY}"
+        self._error(name, f"the environment variable {printable(name)} is not set", todo)
+
+    def _error(self, name: str, what: str, todo: str) -> None:
+        self.findings.error(self.document.problem((name,), what, todo))
 
 
 def _environment_text(value: object) -> str | None:
@@ -93,12 +126,6 @@ def _environment_text(value: object) -> str | None:
 
 def _is_placeholder(value: object) -> bool:
     return isinstance(value, str) and PLACEHOLDER.fullmatch(value) is not None
-
-
-def _connection_of(value: object) -> str | None:
-    """Return the name of the connection that a value is taken from."""
-    match = _OF_CONNECTION.fullmatch(value) if isinstance(value, str) else None
-    return match[1] if match else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llmops.errors import ConfigurationError
-from pytest_llmops.records.experiment import Candidate, Connection, Dataset, Experiment, GatePolicy, Threshold
+from pytest_llmops.records.experiment import (
+    Connection,
+    Dataset,
+    Experiment,
+    GatePolicy,
+    Threshold,
+    VariantRules,
+)
 from pytest_llmops.spec.assemble import Assembler, ReadEvaluator
-from pytest_llmops.spec.candidates import CandidateReader, ReadCandidate
+from pytest_llmops.spec.candidates import CandidateReader, ReadCandidate, check_not_the_flow
 from pytest_llmops.spec.columns import ColumnChecker, needed_columns
-from pytest_llmops.spec.connections import read_connections
+from pytest_llmops.spec.connections import keys_of, read_connections
 from pytest_llmops.spec.demands import check_demanded, check_sources, check_thresholds
 from pytest_llmops.spec.deployment import read_deployments
 from pytest_llmops.spec.dotenv import Variables
@@ -92,12 +99,14 @@ class _Loader:
         reader = CandidateReader(facts, tuple(reads.values()), thresholds, self._report)
         candidates = tuple(reader.read(llmops.candidates or (), assembler))
         connections = self._connections(facts, evaluators, candidates)
-        environment = self._environment([connection.name for connection in connections])
+        environment = self._environment(connections)
         with_init = tuple(replace(e.evaluator, init=self._init(e.facts, (*e.path, "flow"))) for e in evaluators)
-        with_their_init = tuple(map(self._with_init, candidates))
+        candidates = tuple(map(self._with_init, candidates))
         if facts is None:
             return None
         variants = VariantReader(facts, self._report).read(llmops.variants)
+        init = self._init(facts, _FLOW, [name.removeprefix("init.") for name in variants.overrides])
+        check_not_the_flow(candidates, facts.flow, {**init, **_default_init(variants)}, self._report)
         return Experiment(
             name=str(block.name),
             file=self._file,
@@ -108,7 +117,7 @@ class _Loader:
             connections=connections,
             runtime=block.runtime or self._variables.get("runtime_name", "RUNTIME_NAME"),
             environment_variables=environment,
-            init=self._init(facts, _FLOW, [name.removeprefix("init.") for name in variants.overrides]),
+            init=init,
             variants=variants,
             gate=gate,
             thresholds=thresholds,
@@ -116,18 +125,17 @@ class _Loader:
             baseline=baseline,
             prices=prices,
             releases=read_deployments(llmops.deployment, self._paths.base, self._report),
-            candidates=with_their_init,
+            candidates=tuple(read.candidate for read in candidates),
         )
 
-    def _environment(self, connections: Collection[str]) -> Mapping[str, str]:
-        how = self._conditions
+    def _environment(self, connections: Sequence[Connection]) -> Mapping[str, str]:
+        keys = keys_of(connections, self._sources.block.connections or ())
         return read_environment(
             self._paths,
             self._variables,
             self._report.findings,
-            connections=connections,
-            live=how.live,
-            in_workspace=how.in_workspace,
+            connections=None if self._conditions.in_workspace else keys,
+            live=self._conditions.live,
         )
 
     def _assembler(self) -> Assembler:
@@ -187,11 +195,11 @@ class _Loader:
         check_must_pass(thresholds, datasets, evaluators, self._report.findings)
         check_quarantine(gate.quarantine, evaluators, self._report)
 
-    def _with_init(self, read: ReadCandidate) -> Candidate:
+    def _with_init(self, read: ReadCandidate) -> ReadCandidate:
         """Give a candidate its init values: those of the experiment's file go before those of ``init.json``."""
         written = read.candidate.init
         found = self._init(read.facts, (*read.path, "init"), written, where="here, or ")
-        return replace(read.candidate, init={**found, **written})
+        return replace(read, candidate=replace(read.candidate, init={**found, **written}))
 
     def _connections(
         self,
@@ -216,3 +224,9 @@ class _Loader:
                     what = f"flow '{used.flow.name}' needs connection {name!r}, which is not defined"
                     self._report.error(path, what, suggest(name, names, "add it under 'connections:', which has"))
         return connections
+
+
+def _default_init(variants: VariantRules) -> dict[str, Any]:
+    """Return the init values that the default variant overrides: of each, the first."""
+    found = {name: values[0] for name, values in variants.overrides.items() if name.startswith("init.")}
+    return {name.removeprefix("init."): value for name, value in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_case import Engine, lines_of
@@ -214,4 +216,83 @@ def test_a_flow_without_a_key_is_run(open_ledger: Ledgers, request_of: Requests)
     assert ledger.troubles == (
         "ledger .llmops/ledger.db: flow 'shout' is neither reused nor kept, as its key can't be made: "
         "Object of type type is not JSON serializable",
+    )
+
+
+KEYLESS = "ledger .llmops/ledger.db: flow 'shout' is neither reused nor kept, as its key can't be made: "
+
+
+def shut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one folder be one that nobody may list: for root, who runs tests in containers, there is none."""
+    scandir, listdir = os.scandir, os.listdir
+
+    def refusing(real: Callable[[str], Any]) -> Callable[[str], Any]:
+        def listed(path: str) -> Any:
+            if Path(path) == folder:
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return real(path)
+
+        return listed
+
+    monkeypatch.setattr(os, "scandir", refusing(scandir))
+    monkeypatch.setattr(os, "listdir", refusing(listdir))
+
+
+def assert_executes_all(ledger: Ledger, request: RunRequest, trouble: str) -> None:
+    for _ in range(2):
+        engine = Engine(ledger)
+        engine.run(request)
+        assert len(engine.executed) == 3
+    assert ledger.troubles == (trouble,)
+
+
+def test_a_flow_with_a_folder_that_can_t_be_listed_is_run(
+    open_ledger: Ledgers, request_of: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of()
+    run_once(open_ledger(), request)
+    shut(request.flow.folder / "lib", monkeypatch)
+    ledger = open_ledger()
+    assert_executes_all(ledger, request, f"{KEYLESS}[Errno 13] it can't be read: 'lib'")
+    assert ledger.explain(request).reasons == ("its key can't be made: [Errno 13] it can't be read: 'lib'",)
+
+
+def test_a_flow_with_a_link_to_a_pipe_or_to_itself_is_run(open_ledger: Ledgers, request_of: Requests) -> None:
+    request = request_of()
+    os.mkfifo("pipe")
+    link = request.flow.folder / "words.txt"
+    link.symlink_to(Path("pipe").absolute())
+    assert_executes_all(open_ledger(), request, f"{KEYLESS}[Errno 13] it can't be read: 'words.txt'")
+    link.unlink()
+    link.symlink_to(link)
+    assert_executes_all(open_ledger(), request, f"{KEYLESS}[Errno 13] it can't be read: 'words.txt'")
+
+
+def test_a_folder_of_data_that_can_t_be_listed_gives_no_key(
+    open_ledger: Ledgers, request_of: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path("pages").absolute()
+    (folder / "deep").mkdir(parents=True)
+    request = request_of(data=folder)
+    shut(folder / "deep", monkeypatch)
+    ledger = open_ledger()
+    with ledger.journal(request) as journal:
+        assert journal.finished() is None
+    assert ledger.troubles == (f"{KEYLESS}[Errno 13] it can't be read: 'deep'",)
+
+
+def test_a_folder_that_is_shut_while_the_flow_runs_is_a_change(
+    open_ledger: Ledgers, request_of: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of()
+
+    def answer(inputs: Any) -> dict[str, str]:
+        shut(request.flow.folder / "lib", monkeypatch)
+        return {"loud": inputs["word"]}
+
+    ledger = open_ledger()
+    Engine(ledger, answer).run(request)
+    assert ledger.troubles == (
+        "ledger .llmops/ledger.db: files of flow 'shout' changed while it ran (lib), "
+        "so what it gave since is not kept; if it writes them, have it write elsewhere",
     )

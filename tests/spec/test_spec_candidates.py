@@ -15,12 +15,17 @@ FIRST = 21
 WORKFLOW = "def create_workflow(variant: str = 'short'):\n    ...\n"
 NEW = "{name: new, flow: new, parity: {agreement: '>= 0.5'}}"
 RULES = "write '>= 0.8', '< 5', '== 1', '>= 80 %', '<= 3 s', '>= 0.7 and <= 0.9', or {min: 0.8, max: 1}"
+UNHELD = (
+    "no metric of an evaluator has a threshold that can close the gate, so nothing is held to it; "
+    "add thresholds, or demand agreement"
+)
 SINGLE = "a share of rows can only be '>= 0.9' if no row misses; add rows or relax the rule"
 
 
 def with_candidates(case: Case, *candidates: str, thresholds: str = "{score.correct: '>= 0.5'}") -> Case:
     """Give the case candidates, one a line, and a workflow ``new`` for them."""
     case.write("flows/new/workflow.py", WORKFLOW)
+    case.write("flows/again/flow.dag.yaml", MAIN)
     lines = "".join(f"  - {candidate}\n" for candidate in candidates)
     case.append(f"llmops:\n  thresholds: {thresholds}\n  candidates:\n{lines}")
     return case
@@ -82,7 +87,7 @@ def test_a_candidate_with_the_least(case: Case) -> None:
          "write 'promptflow', 'function' or 'agent-framework'"),
         ("{name: new, flow: new, parity: {margin: 1}, engine: function}", ".new.engine: flow 'new' is executed by "
          "'agent-framework', as its files say; correct it, or remove the key"),
-        ("{name: new, flow: main, parity: {margin: 1}, engine: function}", ".new.engine: flow 'main' is executed by "
+        ("{name: new, flow: again, parity: {margin: 1}, engine: function}", ".new.engine: flow 'again' is executed by "
          "'promptflow', as its files say; correct it, or remove the key"),
         ("{name: new, flow: new, parity: {margin: 1}, init: {varaint: x}}", ".new.init.varaint: not an init parameter "
          "of flow 'new'; did you mean 'variant'?"),
@@ -155,14 +160,20 @@ def test_margins_that_the_rows_can_show_and_can_not(case: Case, margin: str, mes
     assert case.load().warnings == ((f"{FILE}:{FIRST}: score.correct: {message}",) if message else ())
 
 
-@pytest.mark.parametrize("thresholds", ["{}", "{run.rows: '>= 1'}"])
+@pytest.mark.parametrize(
+    "thresholds", ["{}", "{run.rows: '>= 1'}", "{score.correct: {min: 0.5, severity: warn}, run.rows: '>= 1'}"]
+)
 def test_a_margin_that_nothing_is_held_to(case: Case, thresholds: str) -> None:
     with_candidates(case, "{name: new, flow: new, parity: {margin: 0.05}}", thresholds=thresholds)
 
-    assert case.errors() == [
-        f"{FILE}:{FIRST}: llmops.candidates.new.parity.margin: no metric of an evaluator has a threshold, so nothing "
-        "is held to it; add thresholds, or demand agreement"
-    ]
+    assert case.errors() == [f"{FILE}:{FIRST}: llmops.candidates.new.parity.margin: {UNHELD}"]
+
+
+def test_a_margin_that_a_threshold_can_close_the_gate_by(case: Case) -> None:
+    thresholds = "{score.correct: {min: 0.5, severity: warn}, score.coverage: '>= 0.5'}"
+    with_candidates(case, "{name: new, flow: new, parity: {margin: 0.5}}", thresholds=thresholds)
+
+    assert case.load().candidates[0].margin == 0.5
 
 
 def test_a_margin_that_only_slices_are_held_to(case: Case) -> None:
@@ -172,8 +183,7 @@ def test_a_margin_that_only_slices_are_held_to(case: Case) -> None:
         "  candidates:\n  - {name: new, flow: new, parity: {margin: 0.05}}\n"
     )
 
-    (error,) = case.errors()
-    assert error.startswith(f"{FILE}:{FIRST}: llmops.candidates.new.parity.margin: no metric of an evaluator has")
+    assert case.errors() == [f"{FILE}:{FIRST}: llmops.candidates.new.parity.margin: {UNHELD}"]
 
 
 def test_a_margin_beside_thresholds_with_margins_of_their_own(case: Case) -> None:
@@ -232,9 +242,57 @@ def test_mappings_that_do_not_fit_the_inputs_of_a_candidate(case: Case) -> None:
     assert case.errors() == [
         f"{FILE}:6: datasets.rows.mappings: input 'txt' of flow 'answer' is not mapped, and "
         "evals/case/data/rows.jsonl has no such column; map it, columns: 'id', 'text'",
-        f"{FILE}:7: datasets.rows.mappings.text: not an input of flow 'answer', so prompt flow would ignore it; "
-        "did you mean 'txt'?",
+        f"{FILE}:{FIRST}: llmops.candidates.new.flow: flow 'answer' of candidate 'new' does not take 'text', which "
+        "dataset 'rows' maps; did you mean 'txt'?",
     ]
+
+
+def test_an_input_that_a_candidate_does_not_take_is_its_own_mistake(case: Case) -> None:
+    case.edit("flows/main/flow.dag.yaml", "outputs:", "  lang:\n    type: string\noutputs:")
+    case.edit("experiment.yaml", "text: ${data.text}", "{text: '${data.text}', lang: '${data.id}'}")
+    with_candidates(case, NEW, "{name: old, flow: again, parity: {agreement: '>= 0.5'}}")
+
+    assert case.errors() == [
+        f"{FILE}:{FIRST + 1}: llmops.candidates.old.flow: flow 'again' of candidate 'old' does not take 'lang', which "
+        "dataset 'rows' maps; its inputs: 'text'"
+    ]
+
+
+ITSELF = "is the flow itself, with the same init; name another flow, or give it another init"
+
+
+def test_a_candidate_that_is_the_flow_itself(case: Case) -> None:
+    with_candidates(case, "{name: new, flow: flows/main, parity: {agreement: '>= 0.5'}}")
+
+    assert case.errors() == [f"{FILE}:{FIRST}: llmops.candidates.new.flow: {ITSELF}"]
+
+
+@pytest.mark.parametrize(
+    ("init", "variants", "is_itself"),
+    [
+        ("{}", "{}", True),
+        ("{tone: kind}", "{}", True),
+        ("{limit: 3}", "{}", True),
+        ("{tone: stern}", "{}", False),
+        ("{limit: 4}", "{}", False),
+        ("{}", "{overrides: {init.limit: [4, 3]}}", False),
+        ("{limit: 4}", "{overrides: {init.limit: [4, 3]}}", True),
+        ("{limit: 3}", "{overrides: {init.limit: [4, 3]}}", False),
+    ],
+)
+def test_a_candidate_of_the_flow_with_the_init_of_its_default_variant(
+    case: Case, init: str, variants: str, is_itself: bool
+) -> None:
+    case.write("flows/tuned/workflow.py", "def create_workflow(tone: str, limit: int = 3): ...\n")
+    case.write("flows/tuned/init.json", '{"tone": "kind"}')
+    case.edit("experiment.yaml", "flow: main\n", "flow: tuned\n")
+    with_candidates(case, f"{{name: new, flow: tuned, init: {init}, parity: {{agreement: '>= 0.5'}}}}")
+    case.append(f"  variants: {variants}\n")
+
+    if is_itself:
+        assert case.errors() == [f"{FILE}:{FIRST}: llmops.candidates.new.flow: {ITSELF}"]
+    else:
+        assert len(case.load().candidates) == 1
 
 
 def test_places_of_mappings_beside_a_dataset_of_the_same_name(case: Case) -> None:
@@ -332,8 +390,7 @@ def test_mistakes_in_candidates_of_an_overlay_are_named_by_it(case: Case) -> Non
     assert case.errors(env="dev") == [
         f"{OVERLAY}:3: llmops.candidates.new.flow: no flow 'nwe', looked for evals/case/nwe, evals/case/flows/nwe, "
         "flows/nwe; did you mean 'new'?",
-        f"{OVERLAY}:3: llmops.candidates.new.parity.margin: no metric of an evaluator has a threshold, so nothing is "
-        "held to it; add thresholds, or demand agreement",
+        f"{OVERLAY}:3: llmops.candidates.new.parity.margin: {UNHELD}",
     ]
 
 
@@ -346,7 +403,7 @@ def test_an_overlay_that_removes_candidates(case: Case, nothing: str) -> None:
 
 
 def test_an_overlay_replaces_the_list_of_candidates(case: Case) -> None:
-    with_candidates(case, NEW, "{name: old, flow: main, parity: {agreement: '>= 0.5'}}")
-    case.write("experiment.dev.yaml", "llmops:\n  candidates:\n  - {name: x, flow: main, parity: {margin: 1}}\n")
+    with_candidates(case, NEW, "{name: old, flow: again, parity: {agreement: '>= 0.5'}}")
+    case.write("experiment.dev.yaml", "llmops:\n  candidates:\n  - {name: x, flow: again, parity: {margin: 1}}\n")
 
     assert [candidate.name for candidate in case.load(env="dev").candidates] == ["x"]

@@ -159,6 +159,38 @@ def test_in_a_workspace_connections_are_its_own_and_variables_have_to_be_set(cas
     assert found == {"STYLE": "plain", "SEARCH_KEY": "${search.key}"}
 
 
+def test_a_variable_is_taken_from_what_its_connection_has(case: Case) -> None:
+    block = "{name: conn, connection_type: azure_open_ai, api_key: k, api_endpoint: '${host}'}"
+    case.append(f"connections: [{block}, {{name: aoai, connection_type: custom}}]\n")
+    case.write("environment/env.yaml", "KEY: ${conn.api_key}\nOTHER: ${conn.api_kye}\nV: ' ${conn.api_version}'\n")
+    messages = [
+        "evals/case/environment/env.yaml:2: OTHER: connection 'conn' has no 'api_kye'; did you mean 'api_key'?",
+        "evals/case/environment/env.yaml:3: V: connection 'conn' has no 'api_version'; it has: 'api_base', 'api_key'",
+    ]
+    assert case.errors() == messages
+    assert case.errors(live=True, environ={"CONN_HOST": "x"}) == messages
+    assert case.load(live=True, in_workspace=True).environment_variables["OTHER"] == "${conn.api_kye}"
+    case.write("environment/env.yaml", "URL: ${conn.api_base}\n")
+    assert case.load().environment_variables == {"URL": "${conn.api_base}"}
+    case.write("environment/env.yaml", "URL: ${conn.api_endpoint}\n")
+    told = "URL: connection 'conn' has no 'api_endpoint'; it has: 'api_base', 'api_key'"
+    assert case.errors() == [f"evals/case/environment/env.yaml:1: {told}"]
+
+
+def test_what_a_connection_has_may_be_in_a_file_or_in_blocks(case: Case) -> None:
+    case.append(CONNECTIONS)
+    case.write(".env", 'local={"type": "open_ai", "api_key": "k"}\n')
+    written = "A: ${local.api_key}\nB: ${agent.bing}\nC: ${agent.max_tokens}\nD: ${agent.host}\n"
+    case.write("environment/env.yaml", written)
+    assert [*case.load().environment_variables] == ["A", "B", "C", "D"]
+    case.write("environment/env.yaml", "A: ${local.base_url}\nB: ${agent.secrets}\n")
+    assert case.errors() == [
+        "evals/case/environment/env.yaml:1: A: connection 'local' has no 'base_url'; it has: 'api_key'",
+        "evals/case/environment/env.yaml:2: B: connection 'agent' has no 'secrets'; "
+        "it has: 'bing', 'host', 'max_tokens'",
+    ]
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_a_variable_may_be_taken_from_a_connection(case: Case, live: bool) -> None:
     case.append("connections: [{name: aoai, connection_type: OpenAIConnection, api_key: k, base_url: http://x}]\n")
