@@ -121,6 +121,7 @@ class Session:
             llm=execution.request.llm.mode,
             partial=plan.partial,
             prices=plan.experiment.prices,
+            implementation=execution.request.flow.name if plan.cell.variant.is_candidate else "",
         )
         kept = self._store.put(part.key, result)
         known = [found for other in _executions(plan) if (found := self._store.get(other.key))]

@@ -10,7 +10,7 @@ from pytest_llmops.baselines.history import History, read_history
 from pytest_llmops.baselines.reading import find_cell, read_baseline, shown
 from pytest_llmops.errors import LLMOpsError
 from pytest_llmops.records.experiment import RUN
-from pytest_llmops.records.gate import CellResult
+from pytest_llmops.records.gate import Cell, CellResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports.page import Sources
 from pytest_llmops.stats.joining import refusal
@@ -50,14 +50,23 @@ def _read(path: Path) -> Report | LLMOpsError:
 
 def _cells(report: Report, path: str, baseline: Report, name: str) -> Iterator[CellResult | str]:
     """Yield for each cell of an experiment what it can be put beside, or why there is nothing."""
-    for result in report.cells:
-        if result.cell.experiment != path:
-            continue
-        try:
-            found = find_cell(baseline, result.cell, name)
-        except LLMOpsError as error:
-            if not result.cell.variant.is_candidate:  # which is compared with the flow
-                yield str(error)
-            continue
-        problem = refusal(result, found, RUN) if result.run.rows else ""
-        yield f"{result.cell.id}: {problem}" if problem else found
+    cells = [result for result in report.cells if result.cell.experiment == path]
+    run = {result.cell.id for result in cells}
+    for result in cells:
+        for cell in (result.cell, *(flow for flow in _flows(result.cell, baseline) if flow.id not in run)):
+            try:
+                found = find_cell(baseline, cell, name)
+            except LLMOpsError as error:
+                if not result.cell.variant.is_candidate:  # which is compared with the flow
+                    yield str(error)
+                continue
+            problem = refusal(result, found, RUN) if result.run.rows else ""
+            yield f"{result.cell.id}: {problem}" if problem else found
+
+
+def _flows(cell: Cell, baseline: Report) -> Iterator[Cell]:
+    """Yield the cell of the flow that a candidate is compared with where the flow was not run."""
+    if cell.variant.is_candidate:
+        saved = (other.cell for other in baseline.cells if other.cell.variant.is_default)
+        same = (other for other in saved if (other.use_case, other.dataset) == (cell.use_case, cell.dataset))
+        yield from (replace(cell, variant=other.variant) for other in same)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pytest_llmops.plugin.settings import Settings
     from pytest_llmops.store import Store
 
-_PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai")
+_AGENTS = ("agent-framework-core", "agent-framework-openai")
+_PACKAGES = ("pytest-llmops", "pytest", "promptflow", "promptflow-tools", "openai", *_AGENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,8 @@ class CellResult:
     that gates need, by line number, as text: slices, clusters, and under ``key`` the column that names rows.
     ``digest`` stands for the flow's version, and ``data`` for the content of the files with its rows and their gold;
     both are empty where unknown. ``llm`` is how LLM calls were answered. ``partial`` is true where only the first rows
-    of the dataset were run. ``prices`` maps models to what their tokens cost.
+    of the dataset were run. ``prices`` maps models to what their tokens cost. ``implementation`` is the name of the
+    flow that a candidate is, which was run in the place of the cell's own.
     """
 
     cell: Cell
@@ -91,6 +92,7 @@ class CellResult:
     llm: LLMMode = "live"
     partial: bool = False
     prices: Mapping[str, Price] = field(default_factory=dict)
+    implementation: str = ""
 
     @property
     def executions(self) -> tuple[Repeat, ...]:

@@ -11,6 +11,7 @@ from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.reports import markdown, page
 from pytest_llmops.reports.ages import reuse_note, reuse_text
+from pytest_llmops.reports.candidates import switches, trouble_line
 from pytest_llmops.reports.text import neutralise, one_line
 from pytest_llmops.reports.verdicts import (
     decision_line,
@@ -45,8 +46,10 @@ def summary_lines(report: Report) -> list[str]:
     lines: list[str] = []
     for path, name in experiments(report).items():
         lines += [one_line(f"{name} ({path})" if name != path else path, _WIDTH), *_table(report, path), ""]
-    if open_for := [f"({v})" for v in _GRAVE if any(gate.verdict == v and is_weaker(gate) for gate in report.gates)]:
-        lines.append(f"{' and '.join(open_for)} {'do' if len(open_for) > 1 else 'does'} not close the gate")
+        lines += _candidates(report, path)
+    if open_for := list(_open_for(report)):
+        said = " and ".join(filter(None, (", ".join(open_for[:-1]), open_for[-1])))
+        lines.append(f"{said} {'do' if len(open_for) > 1 else 'does'} not close the gate")
     if reused := reuse_text(report):
         lines.append(f"reused: {reused}")
     folder = report.settings.get("report-dir")
@@ -55,6 +58,22 @@ def summary_lines(report: Report) -> list[str]:
     if unsure := sum(map(is_unsure, report.gates)):
         lines.append(f"{unsure} inconclusive: not enough rows to tell; see {markdown.FILE}")
     return [*lines, decision_line(report)]
+
+
+def _candidates(report: Report, path: str) -> list[str]:
+    """Say of each candidate whether it may take the flow's place, and what it broke or failed on."""
+    found = switches(report, path)
+    lines = [one_line(line, _LIMIT) for switch in found for line in (switch.text, trouble_line(switch)) if line]
+    return [*lines, ""] if lines else []
+
+
+def _open_for(report: Report) -> Iterator[str]:
+    """Yield verdicts as the table has those that do not close the gate. INCONCLUSIVE has a line of its own."""
+    weaker = [gate for gate in report.gates if is_weaker(gate)]
+    yield from (f"({verdict})" for verdict in _GRAVE if any(gate.verdict == verdict for gate in weaker))
+    candidates = {result.cell.id for result in report.cells if result.cell.variant.is_candidate}
+    if any(gate.verdict == "INCONCLUSIVE" and gate.cell in candidates for gate in weaker):
+        yield "(INCONCLUSIVE)"
 
 
 def inconclusive_lines(report: Report) -> list[str]:

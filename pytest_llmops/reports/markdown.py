@@ -9,6 +9,7 @@ from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import RunResult
 from pytest_llmops.reports.ages import iso_time, reuse_of, reuse_text
+from pytest_llmops.reports.candidates import switches
 from pytest_llmops.reports.text import markdown_cell
 from pytest_llmops.reports.verdicts import (
     LIMITS,
@@ -25,9 +26,12 @@ from pytest_llmops.reports.verdicts import (
 
 FILE = "summary.md"
 _LONG = 1000
-_HEADS = ("Item", "Verdict", "Value", "95 % CI", "Rule", "Baseline (delta)", "n")
+_BASELINE = "Baseline (delta)"
+_WITH_FLOW = "Flow (delta)"
+_WITH_EITHER = "Compared with (delta)"
+_HEADS = ("Item", "Verdict", "Value", "95 % CI", "Rule", _BASELINE, "n")
 # Columns that are left out where they are empty.
-_OPTIONAL = ("95 % CI", "Baseline (delta)")
+_OPTIONAL = ("95 % CI", _BASELINE, _WITH_FLOW, _WITH_EITHER)
 _ADVICE = (
     "Not enough rows to tell, or rows that vary too much. Look at the rows that changed; then add rows, run each of "
     "them more than once, or allow a wider margin. With on_inconclusive: fail these verdicts close the gate."
@@ -62,8 +66,8 @@ def _experiment(report: Report, path: str, name: str) -> Iterator[str]:
     cells = [result for result in report.cells if result.cell.experiment == path]
     yield f"## {markdown_cell(name)}"
     yield f"Experiment file: {markdown_cell(path)}"
-    if candidates := dict.fromkeys(r.cell.variant.id for r in cells if r.cell.variant.is_candidate):
-        yield f"Candidates, compared with the flow: {markdown_cell(', '.join(candidates))}"
+    if found := switches(report, path):
+        yield f"Candidates, compared with the flow:\n\n{_list(markdown_cell(switch.text, _LONG) for switch in found)}"
     yield _verdicts(gates) if gates else "Nothing was evaluated."
     unsure = [gate for gate in gates if gate.verdict == "INCONCLUSIVE"]
     weaker = [gate for gate in gates if gate.verdict in ("FAIL", "ERROR") and is_weaker(gate)]
@@ -87,9 +91,17 @@ def _section(title: str, items: Iterable[str], introduction: str = "") -> Iterat
 
 def _verdicts(gates: Iterable[GateResult]) -> str:
     """Write the table of verdicts, without the columns that no gate has anything for."""
-    columns = zip(_HEADS, *map(_verdict, gates), strict=True)
+    gates = list(gates)
+    columns = zip(_heads(gates), *map(_verdict, gates), strict=True)
     heads, *lines = zip(*(column for column in columns if column[0] not in _OPTIONAL or any(column[1:])), strict=True)
     return _table(heads, lines)
+
+
+def _heads(gates: Iterable[GateResult]) -> tuple[str, ...]:
+    """Name the columns; that of comparisons by what the values are compared with."""
+    of_flow = {gate.comparison.with_flow for gate in gates if gate.comparison}
+    compared = _WITH_EITHER if len(of_flow) > 1 else _WITH_FLOW if True in of_flow else _BASELINE
+    return tuple(compared if head == _BASELINE else head for head in _HEADS)
 
 
 def _verdict(gate: GateResult) -> tuple[str, ...]:

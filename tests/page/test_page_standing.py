@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from overview_samples import VERBOSE, gate, open_view, ran, scored, session, texts
 from playwright.sync_api import Page, expect
-from report_samples import FEW_SHOT, TERSE
+from report_samples import FEW_SHOT, TERSE, comparison
 
 from pytest_llmops.records.estimates import Interval
 from pytest_llmops.records.gate import GateResult
@@ -140,3 +140,31 @@ def test_a_candidate_is_marked(page: Page, tmp_path: Path) -> None:
     open_view(page, tmp_path, session([gate(TERSE, 0.5), gate(new, 0.5)], [scored(v, HALF) for v in (TERSE, new)]))
     row = page.get_by_role("table", name=re.compile("^Variants of")).locator("tr", has_text="new")
     assert texts(row.locator(".chip"))[0] == "candidate"
+
+
+def test_candidates_are_no_variants_of_the_flow(page: Page, tmp_path: Path) -> None:
+    new = Variant(id="new", is_default=False, is_candidate=True)
+    versus = comparison(name="flow ner_extract", with_flow=True)
+    held = gate(new, 0.5, verdict="PASS", rule=">= 0.6, at most 0.1 worse", comparison=versus)
+    cells = [scored(TERSE, HALF), replace(scored(new, HALF), implementation="ner_agents")]
+    open_view(page, tmp_path, session([gate(TERSE, 0.5, verdict="PASS"), held], cells))
+
+    cases = page.locator("section[aria-labelledby=use-cases] tbody td")
+    assert texts(cases)[2:] == [
+        "only one variant of the flow",
+        "new (ner_agents) may take the place of ner_extract: 1 of 1 gate kept",
+    ]
+    board = page.get_by_role("table", name=re.compile("^Variants of"))
+    assert texts(board.locator("tr.group td")) == ["required >= 0.6 candidates: >= 0.6, at most 0.1 worse"]
+    assert "candidate: ner_agents" in texts(board.locator(".chip"))
+    assert "flow" in texts(page.locator(".legend > span"))
+
+
+def test_a_candidate_alone_is_no_variant(page: Page, tmp_path: Path) -> None:
+    new = Variant(id="new", is_default=False, is_candidate=True)
+    open_view(page, tmp_path, session([gate(new, 0.7)], [scored(new, HALF)]))
+    assert texts(page.locator("section[aria-labelledby=use-cases] tbody td"))[2:] == [
+        "no variant of the flow was run",
+        "whether new may take the place of ner_extract can't be told yet: "
+        "1 of 1 gate kept, not compared with the flow on general",
+    ]

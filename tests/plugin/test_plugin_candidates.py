@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from project import EXPERIMENT, Project
 
+from pytest_llmops.baselines import page_sources
 from pytest_llmops.cli import main
+from pytest_llmops.reports.page.rows import rows
+from pytest_llmops.reports.results import read
 
 WORDS = [f"word{number}" for number in range(12)]
 CANDIDATE = """
@@ -55,7 +58,8 @@ def state(project: Project) -> str:
 def test_a_candidate_that_gives_the_same_passes(candidate: Project) -> None:
     result = candidate.run()
     result.assert_outcomes(passed=5)
-    result.stdout.fnmatch_lines(["  words    rewrite (candidate)  12 PASS*"])
+    may = "rewrite (yell) may take the place of shout: 3 of 3 gates kept"
+    result.stdout.fnmatch_lines(["  words    rewrite (candidate)  12 PASS*", may])
 
     assert said(candidate) == {
         "run": ("PASS", "12 rows ran"),
@@ -65,7 +69,8 @@ def test_a_candidate_that_gives_the_same_passes(candidate: Project) -> None:
     variants = [cell["cell"]["variant"] for cell in candidate.report()["cells"]]
     assert [(found["id"], found["is_candidate"]) for found in variants] == [("default", False), ("rewrite", True)]
     summary = (candidate.path / "reports" / "summary.md").read_text(encoding="utf-8")
-    assert "\n\nCandidates, compared with the flow: rewrite\n\n" in summary
+    assert f"\n\nCandidates, compared with the flow:\n\n- {may}\n\n" in summary
+    assert [cell["implementation"] for cell in candidate.report()["cells"]] == ["", "yell"]
 
 
 def test_rows_that_differ_are_shown_with_both_outputs(candidate: Project) -> None:
@@ -99,7 +104,14 @@ def test_a_candidate_that_breaks_is_an_error_and_does_not_close_the_gate(candida
     write_candidate(candidate, failing=tuple(WORDS))
     result = candidate.run()
     result.assert_outcomes(passed=2, xfailed=3)
-    result.stdout.fnmatch_lines(["(FAIL) and (ERROR) do not close the gate", "gate: open"])
+    result.stdout.fnmatch_lines(
+        [
+            "rewrite (yell) may not take the place of shout: 0 of 3 gates kept, 1 failed, 2 broken",
+            "rewrite (candidate): 3 of 3 gates failed or broken, none closes the gate; 2 of them: 12 of 12 *",
+            "(FAIL) and (ERROR) do not close the gate",
+            "gate: open",
+        ]
+    )
 
     found = gates(candidate)
     assert {name: gate["verdict"] for name, gate in found.items()} == {
@@ -121,6 +133,15 @@ def test_a_candidate_that_is_required_closes_the_gate(candidate: Project) -> Non
 
     assert gates(candidate)["run.agreement"]["blocking"] is True
     assert candidate.report("gate.json")["reasons"] == ["FAIL run.agreement[shout-words-rewrite]"]
+
+
+def test_a_part_of_the_rows_or_items_does_not_say_that_it_may(candidate: Project) -> None:
+    for option, why in (
+        (("--llmops-max-rows", "6"), "only the first rows of words"),
+        (("-k", "not accuracy"), "not everything asked for was decided"),
+    ):
+        result = candidate.run(*option)
+        result.stdout.fnmatch_lines([f"whether rewrite (yell) may take the place of shout can't be told yet: *{why}"])
 
 
 def test_a_candidate_alone_needs_what_the_flow_gave(candidate: Project) -> None:
@@ -153,6 +174,12 @@ def test_what_the_flow_gave_is_kept_in_a_baseline_that_knows_no_candidate(candid
     assert found["compare.accuracy"]["comparison"]["name"] == "flow shout (baseline)"  # type: ignore[index]
     assert found["run.agreement"]["blocking"] is True
     assert state(candidate) == "open"
+    report = read(candidate.path / "reports" / "results.json")
+    sources = page_sources(report, candidate.path)
+    (path,) = report.experiments
+    candidates, saved = rows(report, path, sources.baselines[path])["runs"]
+    assert (sources.problems[path], saved["variant"], saved["isCandidate"]) == ("", "baseline", False)
+    assert candidates["agreement"] == {line: float(line != 1) for line in range(12)}
 
 
 def test_a_baseline_is_saved_with_its_candidates(candidate: Project) -> None:
@@ -221,7 +248,9 @@ def test_what_was_recorded_is_decided_again(candidate: Project) -> None:
     assert said(candidate)["run.agreement"] == ("FAIL", "outputs compared with those of flow shout")
     write_candidate(candidate)
     main(["regate"])
-    changed = "flow 'yell' or its settings changed since these results were recorded; run pytest again"
+    changed = (
+        "flow 'yell' of candidate 'rewrite' or its settings changed since these results were recorded; run pytest again"
+    )
     assert set(said(candidate).values()) == {("ERROR", changed)}
     assert state(candidate) == "open"
 

@@ -58,7 +58,7 @@ def test_neutralise(text: str, shown: str) -> None:
 @given(COMMAND_PARTS | ANY_TEXT)
 def test_no_text_leaves_a_command_that_the_agent_would_find(text: str) -> None:
     for shown in (neutralise(text), one_line(text), markdown_cell(text)):
-        searched = re.sub(r"[^\x20-\x7e]", "", shown)
+        searched = re.sub(r"[^\x20-\x7e\n]", "", shown)  # a command is on one line
         assert "##vso[" not in searched
         assert "##[" not in searched
 

@@ -15,6 +15,8 @@ from pytest_llmops.records.experiment import RUN
 from pytest_llmops.records.gate import CellResult, GateResult, cell_key
 from pytest_llmops.records.report import COMMIT, Report
 from pytest_llmops.reports.ages import iso_time, reuse_of, reuse_text
+from pytest_llmops.reports.candidates import Switch, switches
+from pytest_llmops.reports.page.beside import Beside, beside
 from pytest_llmops.reports.page.sources import Outcome, Point, Sources
 from pytest_llmops.reports.page.standing import stands
 from pytest_llmops.reports.page.values import shown
@@ -67,14 +69,17 @@ def finite(value: float | None) -> float | None:
 
 def _experiment(path: str, name: str, report: Report, sources: Sources) -> dict[str, Any]:
     cells = {result.cell.id: result for result in report.cells if result.cell.experiment == path}
+    known = list(cells.values())
+    baseline = sources.baselines.get(path)
     gates = [gate for gate in report.gates if gate.experiment == path]
     return {
         "path": path,
         "name": name,
         "baseline": _baseline(path, report, sources),
-        "cells": [_cell(result) for result in cells.values()],
+        "cells": [_cell(result, beside(result, known, baseline)) for result in known],
+        "candidates": [_candidate(switch) for switch in switches(report, path)],
         "gates": [_gate(gate, cells.get(gate.cell)) for gate in gates],
-        "stands": stands(list(cells.values()), gates),
+        "stands": stands(known, gates),
     }
 
 
@@ -90,7 +95,11 @@ def _baseline(path: str, report: Report, sources: Sources) -> dict[str, Any] | N
     }
 
 
-def _cell(result: CellResult) -> dict[str, Any]:
+def _candidate(switch: Switch) -> dict[str, Any]:
+    return {"name": switch.candidate, "answer": switch.answer, "text": switch.text}
+
+
+def _cell(result: CellResult, beside: Beside) -> dict[str, Any]:
     run, cell = result.run, result.cell
     return {
         "id": cell.id,
@@ -99,6 +108,8 @@ def _cell(result: CellResult) -> dict[str, Any]:
         "variant": cell.variant.id,
         "isDefault": cell.variant.is_default,
         "isCandidate": cell.variant.is_candidate,
+        "implementation": result.implementation,
+        "besideFlow": beside.flow and beside.flow.cell.variant.id,
         "expected": result.expected_rows,
         "rows": len(run.rows),
         "failed": len(run.failed),

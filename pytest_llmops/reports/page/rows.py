@@ -10,6 +10,7 @@ from pytest_llmops.records.gate import CellResult, Evaluation, Repeat
 from pytest_llmops.records.report import Report
 from pytest_llmops.records.run import Row
 from pytest_llmops.reports.ages import iso_time
+from pytest_llmops.reports.page.beside import agreeing, beside
 from pytest_llmops.reports.page.values import LONGEST, MOST, shown
 from pytest_llmops.stats.joining import join
 
@@ -23,12 +24,16 @@ def rows(report: Report, path: str, baseline: Report | None, *, longest: int = L
     ``baseline`` has those cells alone that are of this experiment. ``longest`` is the number of characters of a text.
     """
     cells = [result for result in report.cells if result.cell.experiment == path]
-    known = {result.cell.id: result for result in baseline.cells} if baseline else {}
-    runs = [_run(result, result.cell.variant.id, longest) for result in cells]
-    for result in cells:
-        if (other := known.get(result.cell.id)) is not None:
+    gates = [gate for gate in report.gates if gate.experiment == path]
+    others = [beside(result, cells, baseline) for result in cells]
+    runs = [
+        {**_run(result, longest), "agreement": agreeing(result, found.reference, gates)}
+        for result, found in zip(cells, others, strict=True)
+    ]
+    for result, found in zip(cells, others, strict=True):
+        if (other := found.baseline) is not None:
             lines = {there: here for here, there in join(result, other, RUN).pairs}
-            runs.append(_run(other, BASELINE, longest, lines))
+            runs.append({**_run(other, longest, lines), "cell": shown(result.cell.id), "variant": BASELINE})
     return {"datasets": _datasets(cells, longest), "runs": runs}
 
 
@@ -60,13 +65,15 @@ def _asked(found: Mapping[int, Row], names: Sequence[str], longest: int) -> Iter
         }
 
 
-def _run(result: CellResult, variant: str, longest: int, lines: Mapping[int, int] | None = None) -> dict[str, Any]:
+def _run(result: CellResult, longest: int, lines: Mapping[int, int] | None = None) -> dict[str, Any]:
     """Write what a cell answered. ``lines`` maps its line numbers to those of another result, and leaves others out."""
     evaluators = list(dict.fromkeys(name for execution in result.executions for name in execution.evaluations))
     return {
         "cell": shown(result.cell.id),
         "dataset": shown(result.cell.dataset),
-        "variant": shown(variant),
+        "variant": shown(result.cell.variant.id),
+        "isCandidate": result.cell.variant.is_candidate,
+        "agreement": None,
         "evaluators": shown(evaluators),
         "executions": [list(_answers(execution, evaluators, lines, longest)) for execution in result.executions],
     }

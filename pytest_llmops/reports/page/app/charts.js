@@ -25,7 +25,7 @@ const Mark = ({ x, gate, size = 70 }) => html`<svg x=${x} y="50%" overflow="visi
     d=${d3.symbol(gate ? SYMBOLS[gate.verdict] : d3.symbolCircle, gate ? size : 40)()} />
 </svg>`;
 
-/** Where a metric was in the baseline. */
+/** Where a metric was in what it is compared with. */
 const BaselineMark = ({ x }) => html`<svg x=${x} y="50%" overflow="visible">
   <path class="baseline" d=${d3.symbol(d3.symbolDiamond2, 90)()} />
 </svg>`;
@@ -42,7 +42,7 @@ function Allowed({ gate, place }) {
       <line class="threshold" x1=${at(place, bound)} x2=${at(place, bound)} y1="0" y2="100%" />`)}`;
 }
 
-/** A metric of one cell: its value, how sure it is, what is required, and what it was in the baseline. */
+/** A metric of one cell: its value, how sure it is, what is required, and what it is compared with. */
 function Strip({ gate, value, domain }) {
   const place = placesOn(domain);
   const interval = gate?.interval;

@@ -130,7 +130,7 @@ function columnsOf(entries, run, scoring, other) {
     other && textual("other", `Output of ${other.name}`, ({ there }) => outputText(there),
       { wide: true, cell: ({ there }) => html`<${Output} side=${there} />` }),
     textual("output", "Output", ({ here }) => outputText(here), { cell: ({ here }) => html`<${Output} side=${here} />` }),
-    other && scoring && judged("before", `Score of ${other.name}`, ({ there }) => there, scoring, { wide: true }),
+    other && scoring && !isAgreement(scoring) && judged("before", `Score of ${other.name}`, ({ there }) => there, scoring, { wide: true }),
     scoring && judged("score", `Score (${scoring.output})`, ({ here }) => here, scoring, { strong: true }),
     other && CHANGE_COLUMN,
     ...names.map((name) => outputColumn(name, names, scoring)),

@@ -4,9 +4,11 @@
 //   reuse: {text, oldest} | null,
 //   history: [{created, commit, name, limits: settings that make it partial, or "", gates: {"<experiment>::<item>": {value, verdict}}}], oldest first, this session last,
 //   experiments: [{ path, name, cells: [Cell], gates: [Gate], stands: {cell: Stand} (not of cells that others are compared with),
+//     candidates: [{name, answer: "may" | "may not" | "unknown" (take the flow's place), text}],
 //     baseline: {path, created, commit, problem: why rows, all or some, are not beside it, a line each, or ""} | null }] }
 //
-// Cell: { id, flow, dataset, variant, isDefault, isCandidate, expected, rows, failed, error, partial, executions, llm, calls, misses,
+// Cell: { id, flow, dataset, variant, isDefault, isCandidate, implementation (flow that a candidate is, or ""),
+//   besideFlow (variant that a candidate is compared with, if it was run, or null), expected, rows, failed, error, partial, executions, llm, calls, misses,
 //   seconds, oldest, metrics: {evaluator: {metric: value}}, broken: {evaluator: error},
 //   latency | tokens | cost: {n, min, p5, q1, median, q3, p95, max, mean, sum} | null }  (of rows; seconds, tokens, money)
 //
@@ -23,7 +25,8 @@
 // A number that is not finite is the text "NaN", "Infinity" or "-Infinity".
 //
 // Rows of an experiment: { datasets: {dataset: {rows: [{line, name, inputs}], columns: {column: [text by line]}}},
-//   runs: [{ cell, dataset, variant ("baseline" for the baseline's run), evaluators: [name],
+//   runs: [{ cell, dataset, variant ("baseline" for the baseline's run), isCandidate, evaluators: [name],
+//     agreement: {line: share of executions with the outputs of what the cell is compared with} | null,
 //     executions: [[ [line, output | null, error | null, seconds, tokens, reusedSince, [scores by evaluator]] ]] }] }
 //   with scores: [gold, output | null, error | null] | null where the evaluator has nothing on the row.
 

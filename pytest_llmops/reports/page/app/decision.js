@@ -22,10 +22,13 @@ const everyCell = () => report.experiments.flatMap((experiment) => experiment.ce
 
 const cellOf = (experiment, gate) => experiment.cells.find((cell) => cell.id === gate.cell);
 
+/** The variant of a cell, a candidate as what it is. */
+const variantName = (cell) => (cell.isCandidate ? `candidate ${cell.variant}` : cell.variant);
+
 /** Where a gate was decided, in words: use case, dataset and variant. */
 function placeOf(experiment, gate) {
   const cell = cellOf(experiment, gate);
-  return cell ? [experiment.name, cell.dataset, cell.isCandidate ? `candidate ${cell.variant}` : cell.variant].join(" · ") : `${experiment.name} · ${gate.cell}`;
+  return cell ? [experiment.name, cell.dataset, variantName(cell)].join(" · ") : `${experiment.name} · ${gate.cell}`;
 }
 
 const cellLink = (experiment, cell) => linkTo({ cell: `${experiment.path}::${cell.id}` });

@@ -3,7 +3,7 @@
 // Answer: [line, output | null, error | null, seconds, tokens, reusedSince, scores]: a row of one execution, as in data.js.
 // Side: what one run made of a row in all its executions. Entry: a row with its sides here and there.
 
-const RUN = "run";
+const RUN = "run", AGREEMENT = "agreement";
 const NOT_FINITE = ["NaN", "Infinity", "-Infinity"];
 
 const OUTPUT = 1, ERROR = 2, SECONDS = 3, TOKENS = 4, REUSED = 5, SCORES = 6;
@@ -30,12 +30,15 @@ const runsOf = (data, cell) => data.runs.filter((run) => run.cell === cell.id);
 /** What a cell can be compared with: the baseline, and other variants on the same dataset. Each has a key for addresses. */
 function othersOf(data, cells, cell) {
   const [, baseline] = runsOf(data, cell);
+  const isOfFlow = baseline && cell.isCandidate && !baseline.isCandidate;
+  const saved = isOfFlow ? { title: "the flow in the baseline", name: "flow (baseline)" } : { title: "the baseline", name: BASELINE };
   const variants = cells.filter((other) => other.dataset === cell.dataset && other.id !== cell.id);
   return [
-    ...(baseline ? [{ key: WITH_BASELINE, title: "the baseline", name: BASELINE, run: baseline }] : []),
+    ...(baseline ? [{ key: WITH_BASELINE, ...saved, run: baseline }] : []),
     ...variants.map((other) => {
       const { variant } = other;
-      return { key: variant, title: variant, name: variant, run: runsOf(data, other)[0] };
+      const title = variant === cell.besideFlow ? `the flow, ${variant}` : variant;
+      return { key: variant, title, name: variant, run: runsOf(data, other)[0] };
     }),
   ];
 }
@@ -64,18 +67,23 @@ function meanOf(values) {
 /** What an evaluator made of an answer: [gold, output, error], or null. */
 const evaluated = (side, answer, evaluator) => answer[SCORES][side.run.evaluators.indexOf(evaluator)] ?? null;
 
-/** What an answer was given for an output. The run is no evaluator: all that its gates score is whether a row failed. */
+/** Whether rows are scored by what they are compared with: then only one side has scores. */
+const isAgreement = (scoring) => scoring?.evaluator === RUN && scoring.output === AGREEMENT;
+
+/** What an answer was given for an output. The run is no evaluator: all that is scored of single answers is whether they failed. */
 const given = (side, answer, evaluator, output) =>
   (evaluator === RUN ? isFailed(answer) : evaluated(side, answer, evaluator)?.[1]?.[output]);
 
 /** A number that an evaluator gave a row, as the mean of all executions. */
-const measured = (side, evaluator, output) =>
-  meanOf(side.answers.map((answer) => numberOf(given(side, answer, evaluator, output))));
+const measured = (side, evaluator, output) => (isAgreement({ evaluator, output })
+  ? side.run.agreement?.[side.answers[0][0]] ?? null
+  : meanOf(side.answers.map((answer) => numberOf(given(side, answer, evaluator, output)))));
 
 /** That number as text: "NaN" and the like where it is none, a dash where there is nothing. */
 function measuredText(side, evaluator, output) {
   const value = measured(side, evaluator, output);
   if (value !== null) return figure(value);
+  if (isAgreement({ evaluator, output })) return "–";
   const values = side.answers.map((answer) => given(side, answer, evaluator, output));
   return values.find((known) => NOT_FINITE.includes(known)) ?? "–";
 }
@@ -111,12 +119,20 @@ function canonical(value) {
 
 const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other) || canonical(one) === canonical(other);
 
-const outputsOf = (side) => side.answers.map((answer) => answer[OUTPUT]);
+/** Outputs of a side. Of two implementations, only what the flow gives counts: a candidate may give more. */
+function outputsOf(side, other) {
+  const outputs = side.answers.map((answer) => answer[OUTPUT]);
+  if (!side.run.isCandidate || other.run.isCandidate) return outputs;
+  const names = new Set(other.answers.flatMap((answer) => Object.keys(answer[OUTPUT] ?? {})));
+  const ofFlow = (output) => Object.fromEntries(Object.entries(output).filter(([name]) => names.has(name)));
+  return outputs.map((output) => (output && names.size ? ofFlow(output) : output));
+}
 
 /** Whether two sides gave the same outputs, in any order and however often: executions are samples. */
 function hasSameOutputs(here, there) {
-  const distinct = (side) => [...new Set(outputsOf(side).map(canonical))].sort();
-  return JSON.stringify(outputsOf(here)) === JSON.stringify(outputsOf(there)) || isSame(distinct(here), distinct(there));
+  const [mine, theirs] = [outputsOf(here, there), outputsOf(there, here)];
+  const distinct = (outputs) => [...new Set(outputs.map(canonical))].sort();
+  return JSON.stringify(mine) === JSON.stringify(theirs) || isSame(distinct(mine), distinct(theirs));
 }
 
 /** Whether two sides were measured by different golds: then their scores say nothing of each other. */
@@ -130,11 +146,15 @@ const flipOf = (here, there, { better }) => (here.score > there.score === (bette
 
 function changeOf(here, there, scoring) {
   if (!there) return "missing";
+  if (isAgreement(scoring)) {
+    const change = changeOf(here, there, null);
+    return change === "same" && here.score !== null && here.score < 1 ? "changed" : change;
+  }
   if (scoring?.evaluator === RUN && here.score !== there.score) return flipOf(here, there, scoring);
   if (here.failures || there.failures) return !there.failures ? "broke" : here.failures ? "failed" : "mended";
   if (scoring && hasOtherGold(here, there, scoring)) return "regolded";
   if (scoring && (here.score === null || there.score === null)) return "unscored";
-  if (here.score !== there.score) return flipOf(here, there, scoring);
+  if (scoring && here.score !== there.score) return flipOf(here, there, scoring);
   return hasSameOutputs(here, there) ? "same" : "changed";
 }
 

@@ -52,7 +52,7 @@ function VariantRow({ experiment, ranked, metrics, domains }) {
     <td class="number place"><${Place} place=${ranked.place} /></td>
     <th scope="row" class="variant"><a href=${cellLink(experiment, cell)}><${Name} text=${cell.variant} /></a>
       ${cell.isDefault && html` <span class="chip">default</span>`}
-      ${cell.isCandidate && html` <span class="chip">candidate</span>`}
+      ${cell.isCandidate && html` <span class="chip">candidate${cell.implementation && `: ${cell.implementation}`}</span>`}
       ${isRequired(experiment, cell) && html` <span class="chip strong">decides</span>`}
       ${broke && html` <${Verdict} gate=${run} />`}
       ${cell.partial && html` <span class="chip">first ${cell.rows} rows</span>`}
@@ -70,17 +70,25 @@ function shortened(experiment, ranked) {
   return [...ranked.slice(0, MANY), ...deciding.slice(0, MANY)];
 }
 
+/** What a dataset asks of a metric, and what of candidates, where that is more. */
+function rulesOf(experiment, cells, metric) {
+  const ruleOf = (among) => among.map((cell) => gateOf(experiment, cell, metric)?.rule).find(Boolean);
+  const [own, ofCandidates] = [false, true].map((is) => ruleOf(cells.filter(({ isCandidate }) => isCandidate === is)));
+  return { rule: own ?? ofCandidates, ofCandidates: own && ofCandidates !== own ? ofCandidates : null };
+}
+
 /** A dataset: what it asks of each metric, and the variants on it. */
 function Group({ experiment, group, metrics, domains, by, all }) {
   const ranked = rank(experiment, group.cells, by);
   const shown = all ? ranked : shortened(experiment, ranked);
-  const rules = metrics.map((metric) => group.cells.map((cell) => gateOf(experiment, cell, metric)?.rule).find(Boolean));
+  const rules = metrics.map((metric) => rulesOf(experiment, group.cells, metric));
   return html`<tbody>
     <tr class="group"><th scope="rowgroup" colspan="2">
         <bdi>${group.title}</bdi> <span class="hint">${count(group.cells[0].rows, "row")}</span></th>
-      ${rules.map((rule) => html`<td>${rule
+      ${rules.map(({ rule, ofCandidates }) => html`<td>${rule
         ? html`<span class="hidden">required</span> ${rule}`
-        : html`<span class="hint">only reported</span>`}</td>`)}
+        : html`<span class="hint">only reported</span>`}
+        ${ofCandidates && html` <span class="hint">candidates: ${ofCandidates}</span>`}</td>`)}
     </tr>
     ${shown.map((found) => html`
       <${VariantRow} key=${found.cell.id} experiment=${experiment} ranked=${found} metrics=${metrics} domains=${domains} />`)}
@@ -132,12 +140,18 @@ function UseCase({ experiment, number }) {
 
 const Sample = ({ wide = false, children }) => html`<svg class="sample ${wide ? "wide" : ""}">${children}</svg>`;
 
+/** What the values of the session are compared with. */
+function comparedWithText() {
+  const ofFlow = new Set(allGates().filter(({ gate }) => gate.comparison).map(({ gate }) => gate.comparison.with_flow));
+  return ofFlow.size > 1 ? "flow or baseline" : ofFlow.has(true) ? "flow" : "baseline";
+}
+
 const Legend = () => html`<p class="legend hint" aria-hidden="true">
   ${Object.keys(MARKS).map((verdict) => html`<span><${Sample}><${Mark} x="50%" gate=${{ verdict }} /><//>${verdict}</span>`)}
   <span><${Sample} wide><line class="interval" x1="5%" x2="95%" y1="50%" y2="50%" /><//>95 % interval</span>
   <span><${Sample} wide><rect class="allowed" x="40%" width="60%" height="100%" />
     <line class="threshold" x1="40%" x2="40%" y1="0" y2="100%" /><//>required</span>
-  <span><${Sample}><${BaselineMark} x="50%" /><//>baseline</span>
+  <span><${Sample}><${BaselineMark} x="50%" /><//>${comparedWithText()}</span>
   ${Object.values(STANDS).map(([mark, words]) => html`<span><span class="stand">${mark}</span> ${words} the variant that decides</span>`)}
 </p>`;
 

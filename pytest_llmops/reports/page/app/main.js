@@ -18,24 +18,31 @@ function Kept({ deciding }) {
     ${others ? `${passed} of ${deciding.length} kept${others}` : `${passed} kept`}</span>`;
 }
 
-/** Use cases in one table: which of them passed, and whether another variant is shown to be better. */
+/** Whether candidates may take the flow's place, a line each. */
+const Candidates = ({ candidates }) => html`<ul class="candidates">${candidates.map(({ answer, text }) => html`
+  <li data-answer=${answer}>${text}</li>`)}</ul>`;
+
+const anyCandidates = report.experiments.some(({ candidates }) => candidates.length);
+
+/** Use cases in one table: which of them passed, and whether another variant or a candidate could take over. */
 const UseCases = () => html`<section class="section" aria-labelledby="use-cases"><h2 id="use-cases">Use cases</h2>
   <div class="panel"><${Scroller} label="Use cases"><table class="wide">
     <thead><tr><th scope="col">Use case</th><th scope="col">Gates that decide</th><th scope="col">Decided by</th>
-      <th scope="col">Other variants</th></tr></thead>
+      <th scope="col">Other variants</th>${anyCandidates && html`<th scope="col">Candidates</th>`}</tr></thead>
     <tbody>${report.experiments.map((experiment) => {
       const deciding = experiment.gates.filter((gate) => gate.blocking || gate.closes);
       return html`<tr>
         <th scope="row"><a href=${linkTo({ view: "overview", use: experiment.path })}>${experiment.name}</a></th>
         <td><${Kept} deciding=${deciding} /></td>
         <td>${decidersText(experiment)}</td><td class="lead">${othersText(experiment)}</td>
+        ${anyCandidates && html`<td class="lead"><${Candidates} candidates=${experiment.candidates} /></td>`}
       </tr>`;
     })}</tbody>
   </table><//></div></section>`;
 
 /** The variants whose quality can close the gate. */
 function decidersText(experiment) {
-  const variants = [...new Set(experiment.cells.filter((cell) => isRequired(experiment, cell)).map((cell) => cell.variant))];
+  const variants = [...new Set(experiment.cells.filter((cell) => isRequired(experiment, cell)).map(variantName))];
   if (variants.length > 2) return count(variants.length, "variant");
   return variants.join(", ") || "no variant: only what breaks closes the gate";
 }

@@ -90,12 +90,14 @@ const FEW_VARIANTS = 3;
 const fewOf = (texts) =>
   [...texts.slice(0, FEW_VARIANTS), ...(texts.length > FEW_VARIANTS ? [`and ${count(texts.length - FEW_VARIANTS, "other")}`] : [])];
 
-/** Say what the rows show of the variants beside the one that decides, and no more. */
+/** Say what the rows show of the flow's variants beside the one that decides, and no more. */
 function othersText(experiment) {
   if (!experiment.cells.length) return "no variant was run";
   if (!experiment.cells.some((cell) => hasValue(experiment, cell))) return "no variant worked";
-  const others = experiment.cells.filter((cell) => experiment.stands[cell.id]);
-  if (!others.length) return "only one variant";
+  const own = experiment.cells.filter((cell) => !cell.isCandidate);
+  if (!own.length) return "no variant of the flow was run";
+  const others = own.filter((cell) => experiment.stands[cell.id]);
+  if (!others.length) return own.length < experiment.cells.length ? "only one variant of the flow" : "only one variant";
   const stands = others.flatMap((cell) => Object.values(experiment.stands[cell.id].metrics));
   const unknown = stands.filter(({ word }) => word === "unknown");
   if (unknown.length === stands.length) return `not compared: ${unknown[0]?.why ?? "no metric has a threshold"}`;

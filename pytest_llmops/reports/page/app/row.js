@@ -99,7 +99,7 @@ function Detail({ entry, title, other, scoring, link, onStep, onClose }) {
     <header>
       <h3>${rowName(row)}${row.name && html` <span class="quiet">line ${row.line}</span>`}</h3>
       ${change && html`<${Change} change=${change} />`}
-      ${scoring && html`<span>${scoring.output} ${there ? `${scoreText(there)} → ` : ""}
+      ${scoring && html`<span>${scoring.output} ${there && !isAgreement(scoring) ? `${scoreText(there)} → ` : ""}
         <strong>${scoreText(here)}</strong></span>`}
       <span class="actions">
         <a href=${link}>Link to this row</a>

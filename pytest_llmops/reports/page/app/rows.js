@@ -38,7 +38,7 @@ function choicesOf({ experiment, number, cell }, state) {
     run: runsOf(data, cell)[0],
     dataset: data.datasets[cell.dataset] ?? { rows: [], columns: {} },
     gate: gates.find(({ name }) => name === state.gate) ?? gates[0] ?? null,
-    other: others.find(({ key }) => key === (state.with ?? WITH_BASELINE)) ?? null,
+    other: others.find(({ key }) => key === (state.with ?? cell.besideFlow ?? WITH_BASELINE)) ?? null,
   };
 }
 
