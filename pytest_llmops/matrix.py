@@ -13,11 +13,12 @@ from typing import Any
 
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.hashing import digest
-from pytest_llmops.records.experiment import Experiment, Flow, VariantRules
+from pytest_llmops.records.experiment import Candidate, Experiment, Flow, VariantRules
 from pytest_llmops.records.gate import Cell
 from pytest_llmops.records.run import Variant
 
 _INIT = "init."
+_DEFAULTS = ("default", "defaults")
 _PLAIN = re.compile(r"[\w.-]{1,24}")
 
 
@@ -39,18 +40,18 @@ def cells(experiment: Experiment, *, path: str, selection: str | None = None) ->
     The file's rules for variants are about those of the flow: they leave out no candidate.
 
     ``path`` is the experiment file as cells should name it. ``selection`` is what ``--llmops-variants`` said: ``all``
-    or ``*``, ``defaults``, or a comma-separated list of globs over variants; it is applied after the file's own rules.
+    or ``*``, or a comma-separated list of ``defaults`` and globs over variants; it is applied after the file's rules.
 
     Raises:
         ConfigurationError: where the file's own rules leave no variant to run, or two cells would have one name.
     """
-    known = all_variants(experiment.flow, experiment.variants)
-    own = [variant for variant in known if _included(variant, experiment.variants)]
+    own = kept_variants(experiment)
     if not own:
         raise ConfigurationError.one(
             path, 0, "llmops.variants", "include and exclude leave no variant to run", "widen one of them"
         )
-    variants = (*own, *_candidates(experiment, {variant.id for variant in known}, path))
+    taken = {variant.id for variant in all_variants(experiment.flow, experiment.variants)}
+    variants = (*own, *_candidates(experiment, taken, path))
     found = tuple(
         cell_of(experiment, path, dataset.name, variant)
         for dataset in experiment.datasets
@@ -73,7 +74,18 @@ def _candidates(experiment: Experiment, taken: Collection[str], path: str) -> It
         if candidate.name in taken:
             key = f"llmops.candidates.{candidate.name}.name"
             raise ConfigurationError.one(path, 0, key, "the flow has a variant of this name", "rename the candidate")
-        yield Variant(id=candidate.name, is_default=False, is_candidate=True)
+        yield candidate_variant(candidate)
+
+
+def candidate_variant(candidate: Candidate) -> Variant:
+    """Return what stands for a candidate in the place of a variant."""
+    return Variant(id=candidate.name, is_default=False, is_candidate=True)
+
+
+def kept_variants(experiment: Experiment) -> tuple[Variant, ...]:
+    """List the variants of the flow that the experiment's file has run, the default one first if it is among them."""
+    known = all_variants(experiment.flow, experiment.variants)
+    return tuple(variant for variant in known if _included(variant, experiment.variants))
 
 
 def all_variants(flow: Flow, rules: VariantRules) -> tuple[Variant, ...]:
@@ -149,9 +161,8 @@ def _included(variant: Variant, rules: VariantRules) -> bool:
 def _selected(variant: Variant, selection: str | None) -> bool:
     if selection is None or selection.strip().lower() in ("*", "all", ""):
         return True
-    if selection.strip().lower() in ("default", "defaults"):
-        return variant.is_default
-    return any(_matches(variant, pattern.strip()) for pattern in selection.split(","))
+    patterns = map(str.strip, selection.split(","))
+    return any(variant.is_default if p.lower() in _DEFAULTS else _matches(variant, p) for p in patterns)
 
 
 def _matches(variant: Variant, pattern: str) -> bool:

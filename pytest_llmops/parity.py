@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pytest_llmops.matrix import all_variants
+from pytest_llmops.matrix import all_variants, kept_variants
 from pytest_llmops.records.experiment import RUN, Candidate, Experiment, Flow, Threshold
 from pytest_llmops.records.gate import Cell
 
@@ -20,6 +20,17 @@ def candidate_of(experiment: Experiment, cell: Cell) -> Candidate | None:
 def standing_in(candidate: Candidate, flow: Flow) -> Flow:
     """Return the candidate's flow, with the outputs of the flow that it stands for where its own can't be known."""
     return candidate.flow if candidate.flow.outputs else replace(candidate.flow, outputs=flow.outputs)
+
+
+def recorded_as(experiment: Experiment, candidate: Candidate) -> str:
+    """Name the cassette of a candidate: by its flow, and by itself too where another implementation's has that name.
+
+    One file for two of them would hand the answers of one to the other. Case makes no difference to some file systems.
+    """
+    others = (experiment.flow, *(other.flow for other in experiment.candidates if other.name != candidate.name))
+    name = candidate.flow.name
+    shared = name.casefold() in {flow.name.casefold() for flow in others}
+    return f"{name}.{candidate.name}" if shared else name
 
 
 def held_to(candidate: Candidate, thresholds: Iterable[Threshold]) -> tuple[Threshold, ...]:
@@ -42,8 +53,11 @@ def _lacks_margin(threshold: Threshold) -> bool:
 
 
 def reference_of(experiment: Experiment, cell: Cell) -> Cell:
-    """Name the cell that a candidate's is compared with: that of the flow's default variant, on the same dataset."""
-    variants = all_variants(experiment.flow, experiment.variants)
+    """Name the cell that a candidate's is compared with: that of the flow's default variant, on the same dataset.
+
+    Where the experiment's file leaves the default out, it is the first variant that it keeps.
+    """
+    variants = kept_variants(experiment)
     return replace(cell, variant=next((variant for variant in variants if variant.is_default), variants[0]))
 
 

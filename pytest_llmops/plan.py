@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_llmops.cloudruns import in_workspace, unfit
 from pytest_llmops.errors import ConfigurationError
 from pytest_llmops.matrix import all_variants, cells
-from pytest_llmops.parity import candidate_of, held_to, reference_of, standing_in
+from pytest_llmops.parity import candidate_of, held_to, recorded_as, reference_of, standing_in
 from pytest_llmops.records.cloud import Address, Backend, Compute
 from pytest_llmops.records.experiment import RUN, Dataset, Experiment, GatePolicy, Threshold
 from pytest_llmops.records.gate import Cell, Demand, cell_key
@@ -137,10 +137,16 @@ def plan(experiment: Experiment, *, path: str, options: Options) -> tuple[CellPl
     )
 
 
-def demands_on(experiment: Experiment, dataset: str) -> tuple[Demand, ...]:
-    """List what is asked of every cell of a dataset, as ``CellPlan.demands`` does, without planning how it is run."""
-    evaluators = [e.name for e in experiment.evaluators for gold in e.datasets if gold.run_dataset == dataset]
-    return _demands(_applicable(experiment.thresholds, {*evaluators, RUN}, dataset), evaluators)
+def demands_on(experiment: Experiment, cell: Cell) -> tuple[Demand, ...]:
+    """List what is asked of a cell, as ``CellPlan.demands`` does, without planning how it is run."""
+    evaluators = [e.name for e in experiment.evaluators for gold in e.datasets if gold.run_dataset == cell.dataset]
+    return _demands(_thresholds(experiment, cell, evaluators), evaluators)
+
+
+def _thresholds(experiment: Experiment, cell: Cell, evaluators: Iterable[str]) -> tuple[Threshold, ...]:
+    thresholds = _applicable(experiment.thresholds, {*evaluators, RUN}, cell.dataset)
+    candidate = candidate_of(experiment, cell)
+    return held_to(candidate, thresholds) if candidate else thresholds
 
 
 def _demands(thresholds: Sequence[Threshold], evaluators: Iterable[str]) -> tuple[Demand, ...]:
@@ -180,9 +186,9 @@ def _policy(policy: GatePolicy, path: str, repeat: int | None) -> GatePolicy:
 def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Options) -> CellPlan:
     source = _local(cell, dataset)
     candidate = candidate_of(experiment, cell)
-    flow, init = experiment.flow, experiment.init
+    flow, init, recorded = experiment.flow, experiment.init, experiment.flow.name
     if candidate:
-        flow, init = standing_in(candidate, flow), candidate.init
+        flow, init, recorded = standing_in(candidate, flow), candidate.init, recorded_as(experiment, candidate)
     request = RunRequest(
         flow=flow,
         data=source,
@@ -190,7 +196,7 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
         variant=replace(cell.variant, init={**init, **cell.variant.init}),
         environment_variables=experiment.environment_variables,
         connections=experiment.connections,
-        llm=_llm(experiment, flow.name, options),
+        llm=_llm(experiment, recorded, options),
         concurrency=options.concurrency,
         max_rows=options.max_rows,
         asset=dataset.remote or "",
@@ -213,19 +219,17 @@ def _plan_cell(experiment: Experiment, cell: Cell, dataset: Dataset, options: Op
         )
         for evaluator, gold in bound
     )
-    evaluators = {evaluator.name for evaluator, _ in bound}
     golds = [gold for _, gold in bound]
     columns = _columns((dataset, *golds), options.max_rows)
     key_column = next((gold.key for gold in golds if gold.key), None)
     partial = options.max_rows is not None and (dataset.rows is None or dataset.rows > options.max_rows)
     execution = _placed(ExecutionPlan(request=request, evaluations=evaluations), cell, experiment, options)
-    thresholds = _applicable(experiment.thresholds, evaluators | {RUN}, dataset.name)
     return CellPlan(
         experiment=experiment,
         cell=cell,
         request=execution.request,
         evaluations=execution.evaluations,
-        thresholds=held_to(candidate, thresholds) if candidate else thresholds,
+        thresholds=_thresholds(experiment, cell, [evaluator.name for evaluator, _ in bound]),
         expected_rows=_expected(dataset.rows, options.max_rows),
         repeats=tuple(execution.again(number) for number in range(1, experiment.gate.repeat)),
         columns=columns,
@@ -288,8 +292,8 @@ def _local(cell: Cell, dataset: Dataset) -> Path:
     return dataset.source
 
 
-def _llm(experiment: Experiment, flow: str, options: Options) -> LLM:
-    cassette = experiment.folder / "cassettes" / f"{flow}.json"
+def _llm(experiment: Experiment, recorded: str, options: Options) -> LLM:
+    cassette = experiment.folder / "cassettes" / f"{recorded}.json"
     return LLM(
         mode=options.llm,
         cassette=cassette,

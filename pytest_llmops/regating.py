@@ -173,12 +173,17 @@ def _run_problem(item: CellPlan, result: CellResult | None, versions: Versions) 
 def _flow_problem(item: CellPlan, result: CellResult, versions: Versions) -> str:
     for execution in result.executions:
         if changed := _changed(execution.run, item.request, versions):
-            return f"{changed}, which flow '{item.request.flow.name}' read, {_SINCE}"
+            return f"{changed}, which {_named_flow(item)} read, {_SINCE}"
     if not result.digest:
         return _UNKNOWN
     if result.digest != _present(item.request, result.run, versions):
-        return f"flow '{item.request.flow.name}' or its settings {_SINCE}"
+        return f"{_named_flow(item)} or its settings {_SINCE}"
     return ""
+
+
+def _named_flow(item: CellPlan) -> str:
+    name, variant = item.request.flow.name, item.cell.variant
+    return f"flow '{name}' of candidate '{variant.id}'" if variant.is_candidate else f"flow '{name}'"
 
 
 def _data_problem(item: CellPlan, result: CellResult, versions: Versions) -> str:

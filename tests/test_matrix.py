@@ -186,6 +186,7 @@ def test_candidates_do_not_stand_in_for_variants_that_the_rules_leave_out() -> N
         ("agents", ["agents"]),
         ("agents*", ["agents", "agents_2"]),
         ("v1, agents_?", ["v1", "agents_2"]),
+        ("defaults, agents", ["v0", "agents"]),
         ("init.key=*", []),
     ],
 )

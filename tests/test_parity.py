@@ -156,6 +156,28 @@ def test_without_the_flow_a_candidate_is_compared_with_the_flows_cell_in_the_bas
     assert gate.reason == "outputs compared with those of flow f (baseline)"
 
 
+def test_a_margin_against_the_flow_of_a_baseline_calls_it_what_agreement_does() -> None:
+    held = replace(RATE, margin=0.3)
+    plans = [planned(NEW, of(candidate()), held)]
+    answers = ["a"] * 12
+    result = cell([*FLIPPING[:11], 0.0], answers=answers)
+    gate = judged(plans, {"new": result}, plan=plans[0], demand=held, baseline_of=lambda _: result)
+    assert (gate.verdict, gate.reason) == ("PASS", "all 12 outputs are the same as in flow f (baseline)")
+
+
+def test_a_margin_against_the_flow_of_a_baseline_with_other_inputs_is_an_error() -> None:
+    held = replace(RATE, margin=0.3)
+    plans = [planned(NEW, of(candidate()), held)]
+    theirs = cell(FLIPPING)
+    rows = tuple(replace(row, inputs={**row.inputs, "lang": "de"}) for row in theirs.run.rows)
+    theirs = replace(theirs, run=replace(theirs.run, rows=rows))
+    gate = judged(plans, {"new": cell(FLIPPING)}, plan=plans[0], demand=held, baseline_of=lambda _: theirs)
+    said = (
+        "it was also given 'lang', which the candidate does not take, so it can't be told whether the rows are the same"
+    )
+    assert (gate.verdict, gate.reason) == ("ERROR", f"flow f (baseline): {said}")
+
+
 def test_a_flow_that_is_neither_run_nor_in_the_baseline_is_said() -> None:
     plans = [planned(NEW, of(candidate()), AGREEMENT)]
 

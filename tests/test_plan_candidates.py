@@ -8,7 +8,7 @@ import pytest
 from spec_case import MAIN, Case
 
 from pytest_llmops.errors import ConfigurationError
-from pytest_llmops.plan import CellPlan, Options, plan
+from pytest_llmops.plan import CellPlan, Options, demands_on, plan
 from pytest_llmops.records.cloud import Address
 
 FILE = "evals/case/experiment.yaml"
@@ -88,7 +88,8 @@ def test_a_candidate_is_held_to_the_thresholds_and_to_parity(candidates: Case) -
     [
         ("{}", "short"),
         ("{strategy: defaults}", "short"),
-        ("{exclude: [short]}", "short"),
+        ("{exclude: [short]}", "long"),
+        ("{include: [long]}", "long"),
         ("{strategy: [long, short]}", "short"),
         ("{strategy: [long]}", "long"),
         ("{overrides: {tidy.limit: [5, 20]}, strategy: [{ask: long, tidy.limit: 20}, {tidy.limit: 20}]}",
@@ -105,6 +106,37 @@ def test_a_candidate_is_compared_with_the_default_variant_or_else_the_first(
     assert found is not None
     assert (found.variant.id, found.dataset, found.flow) == (reference, "rows", "main")
     assert all(cell.reference is None for cell in cells.values() if not cell.cell.variant.is_candidate)
+
+
+def test_implementations_of_one_name_share_no_recorded_answers(candidates: Case) -> None:
+    parity = "parity: {agreement: '>= 0.5'}"
+    for folder in ("old", "Old", "newer"):
+        candidates.write(f"flows/{folder}/flow.dag.yaml", MAIN)
+    candidates.write("flows/old/main/flow.dag.yaml", MAIN)
+    candidates.append(
+        f"  - {{name: same, flow: flows/old/main, {parity}}}\n  - {{name: one, flow: old, {parity}}}\n"
+        f"  - {{name: two, flow: Old, {parity}}}\n  - {{name: more, flow: newer, {parity}}}\n"
+    )
+    cells = planned(candidates, repeat=2)
+    recorded = [llm.name for cell in cells.values() if (llm := cell.request.llm.cassette)]
+
+    assert recorded == [
+        "main.json",
+        "main.json",
+        "new.json",
+        "again.json",
+        "main.same.json",
+        "old.one.json",
+        "Old.two.json",
+        "newer.json",
+    ]
+    (again,) = cells["same"].repeats
+    assert again.request.llm.cassette == candidates.folder / "cassettes" / "main.same.repeat-1.json"
+
+
+def test_what_is_asked_of_a_cell_is_known_without_a_plan_of_it(candidates: Case) -> None:
+    for cell in planned(candidates).values():
+        assert demands_on(cell.experiment, cell.cell) == cell.demands
 
 
 def test_only_candidates_can_be_selected(candidates: Case) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pytest_llmops import __version__
 from pytest_llmops.azure.variables import variable
 from pytest_llmops.errors import LLMOpsError
-from pytest_llmops.matrix import all_variants, cell_of
+from pytest_llmops.matrix import all_variants, candidate_variant, cell_of
 from pytest_llmops.plan import demands_on
 from pytest_llmops.records.deployment import FLOW_DIGEST
 from pytest_llmops.records.experiment import RUN, Experiment, Flow, VariantRules
@@ -111,6 +111,7 @@ def admit(
         lines = tuple(_of_variant(check.file, path, experiment, variant))
         if check.is_open and path:
             closed += _not_passed(check.file, path, experiment, variant)
+            closed += _candidates_not_passed(check.file, path, experiment)
     return Admission(
         experiment=experiment,
         variant=variant,
@@ -243,18 +244,26 @@ def _not_passed(file: GateFile, path: str, experiment: Experiment, variant: Vari
         yield f"variants that passed: {', '.join(passed)}; name one with --variant, or make it the flow's default"
 
 
+def _candidates_not_passed(file: GateFile, path: str, experiment: Experiment) -> Iterator[str]:
+    """Yield what an open gate lacks of the candidates that have to pass: a session may have left them out."""
+    for candidate in experiment.candidates:
+        if candidate.required:
+            yield from _against(file, path, experiment, candidate_variant(candidate))
+
+
 def _against(file: GateFile, path: str, experiment: Experiment, variant: Variant) -> Iterator[str]:
     lines = list(_of_variant(file, path, experiment, variant))
     decided = {line.item for line in lines}
+    who = f"candidate '{variant.id}' has to pass, and" if variant.is_candidate else f"variant '{variant.id}'"
     for cell in _cells(experiment, path, variant):
-        missing = [d.name for d in demands_on(experiment, cell.dataset) if f"{d.name}[{cell.id}]" not in decided]
+        missing = [d.name for d in demands_on(experiment, cell) if f"{d.name}[{cell.id}]" not in decided]
         if RUN in missing:
-            yield f"variant '{variant.id}' was not evaluated on dataset '{cell.dataset}'"
+            yield f"{who} was not evaluated on dataset '{cell.dataset}'"
         elif missing:
-            yield f"variant '{variant.id}' has no verdict on {', '.join(missing)} on dataset '{cell.dataset}'"
+            yield f"{who} has no verdict on {', '.join(missing)} on dataset '{cell.dataset}'"
     for line in lines:
         if line.bars:
-            yield f"variant '{variant.id}' did not pass: {line.reason}"
+            yield f"{who} did not pass: {line.reason}"
 
 
 def _of_variant(file: GateFile, path: str, experiment: Experiment, variant: Variant) -> Iterator[Line]:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_llmops.records.experiment import AGREEMENT, RUN, Candidate, Threshold
+from pytest_llmops.records.experiment import AGREEMENT, RUN, Candidate, Flow, Threshold
 from pytest_llmops.records.kinds import ENGINES
 from pytest_llmops.rules import ANY, parse_rule
 from pytest_llmops.spec.assemble import Assembler, ReadDataset
-from pytest_llmops.spec.check import Binding, MappingChecker
+from pytest_llmops.spec.check import Binding, MappingChecker, takes
 from pytest_llmops.spec.demands import Comparison, check_thresholds
 from pytest_llmops.spec.findings import Reporter
 from pytest_llmops.spec.flows import FlowFacts
@@ -94,8 +94,8 @@ class CandidateReader:
         """Report a margin that nothing would be held to, and one that the rows can't show."""
         if margin is None:
             return
-        if not self._scored:
-            what = "no metric of an evaluator has a threshold, so nothing is held to it"
+        if all(threshold.severity == "warn" for threshold in self._scored):
+            what = "no metric of an evaluator has a threshold that can close the gate, so nothing is held to it"
             self._report.error(path, what, "add thresholds, or demand agreement")
         place = self._report.document.place(path)
         held = [
@@ -121,14 +121,23 @@ class CandidateReader:
         if block.engine not in (None, engine):
             what = f"flow '{facts.flow.name}' is executed by '{engine}', as its files say"
             self._report.error((*path, "engine"), what, "correct it, or remove the key")
-        self._check_mappings(facts)
+        self._check_mappings(block.name, facts, (*path, "flow"))
         self._check_outputs(facts, (*path, "flow"))
         self._check_init(block.init or {}, facts, (*path, "init"))
 
-    def _check_mappings(self, facts: FlowFacts) -> None:
-        """Check the mappings of the flow's datasets, which are the candidate's too."""
+    def _check_mappings(self, name: str, facts: FlowFacts, path: KeyPath) -> None:
+        """Check the mappings of the flow's datasets, which are the candidate's too.
+
+        The flow may well take what the candidate does not: then the candidate is what does not fit.
+        """
         for read in self._datasets:
-            binding = Binding(path=read.path, facts=facts, mappings=read.dataset.mappings, data=read.table)
+            mappings = read.dataset.mappings
+            for unknown in (given for given in mappings if not takes(facts.flow, given)):
+                who = f"flow '{facts.flow.name}' of candidate '{name}'"
+                what = f"{who} does not take '{unknown}', which dataset '{read.dataset.name}' maps"
+                self._report.error(path, what, suggest(unknown, facts.flow.inputs, "its inputs"))
+            taken = {given: value for given, value in mappings.items() if takes(facts.flow, given)}
+            binding = Binding(path=read.path, facts=facts, mappings=taken, data=read.table)
             MappingChecker(binding, self._report).check()
 
     def _check_outputs(self, facts: FlowFacts, path: KeyPath) -> None:
@@ -144,3 +153,18 @@ class CandidateReader:
             if name not in known:
                 what = f"not an init parameter of flow '{facts.flow.name}'"
                 self._report.error((*path, name), what, suggest(name, known, "its parameters"))
+
+
+def check_not_the_flow(reads: Sequence[ReadCandidate], flow: Flow, init: Mapping[str, Any], report: Reporter) -> None:
+    """Report candidates that are the flow with its own init values: what is compared with itself shows nothing.
+
+    ``init`` are the values of the flow's default variant; those of candidates have to be whole too.
+    """
+    for read in reads:
+        if read.candidate.flow == flow and _in_full(flow, read.candidate.init) == _in_full(flow, init):
+            todo = "name another flow, or give it another init"
+            report.error((*read.path, "flow"), "is the flow itself, with the same init", todo)
+
+
+def _in_full(flow: Flow, init: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: port.default for name, port in flow.init.items() if not port.required}, **init}

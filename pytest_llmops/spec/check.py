@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_llmops.records.experiment import Port
+from pytest_llmops.records.experiment import Flow, Port
 from pytest_llmops.spec.data import Table
 from pytest_llmops.spec.findings import Reporter
 from pytest_llmops.spec.flows import FlowFacts
@@ -68,8 +68,7 @@ class MappingChecker:
                 self._check_unmapped(port)
 
     def _check_input(self, name: str) -> None:
-        known = self._flow.open_inputs or name in self._flow.inputs or name == _LINE_NUMBER
-        if not known:
+        if not takes(self._flow, name):
             what = f"not an input of flow '{self._flow.name}', so prompt flow would ignore it"
             self._report.error((*self._path, name), what, suggest(name, self._flow.inputs, "its inputs"))
 
@@ -149,6 +148,11 @@ class MappingChecker:
         what = f"input {port.name!r} of flow '{self._flow.name}' is not mapped, so it is always {short(port.default)}"
         todo = f"write {port.name}: ${{data.{port.name}}}, the column alone is ignored" if has_column else "map it"
         self._report.doubt(self._path, what, todo)
+
+
+def takes(flow: Flow, name: str) -> bool:
+    """Tell whether a flow may have an input of that name."""
+    return flow.open_inputs or name in flow.inputs or name == _LINE_NUMBER
 
 
 def _split(inner: str) -> tuple[_Origin | None, str]:

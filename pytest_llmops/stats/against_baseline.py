@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pytest_llmops.records.estimates import Comparison
-from pytest_llmops.records.experiment import RUN, Experiment, GatePolicy, Threshold
+from pytest_llmops.records.experiment import RUN, Experiment, Threshold
 from pytest_llmops.records.gate import CellResult, Verdict
 from pytest_llmops.records.run import Row
 from pytest_llmops.stats.joining import OF_BASELINE, OF_SESSION, Joined, Words, join, refusal
@@ -15,6 +15,7 @@ from pytest_llmops.stats.measuring import Measurement, measure
 from pytest_llmops.stats.noninferiority import Pairs, compare_pairs, noninferior
 from pytest_llmops.stats.passing import pass_mark, passes
 from pytest_llmops.stats.rows import described, short
+from pytest_llmops.stats.untold import untold_inputs
 
 _SHOWN = 5
 
@@ -41,7 +42,7 @@ class Reference:
     @property
     def within(self) -> str:
         """How it is named within a sentence."""
-        return OF_BASELINE.it if self.saved else self.name
+        return OF_BASELINE.it if self.saved and not self.is_flow else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def contrast(
     if cell is None:
         return reference.problem
     theirs = measure(cell, threshold, experiment)
-    problem = _obstacle(result, reference, threshold, experiment.gate) or "; ".join(theirs.problems or mine.problems)
+    problem = _obstacle(result, reference, threshold, experiment) or "; ".join(theirs.problems or mine.problems)
     joined = Joined() if problem else join(result, cell, threshold.evaluator, quarantine=experiment.gate.quarantine)
     if problem := problem or other_rows(result, joined, reference.words):
         return f"{reference.name}: {problem}"
@@ -89,7 +90,7 @@ def contrast(
             value=mine.value or 0.0,
             baseline=theirs.value or 0.0,
             why=why,
-            whole=whole and not (result.partial or cell.partial),
+            whole=whole and not (reference.saved and (result.partial or cell.partial)),
         )
     missing = _missing(joined, mine, theirs)
     joined = _with_scores(joined, mine, theirs)
@@ -125,15 +126,17 @@ def listed(labels: Sequence[str]) -> str:
     return ", ".join(labels[:_SHOWN]) + more
 
 
-def _obstacle(result: CellResult, reference: Reference, threshold: Threshold, policy: GatePolicy) -> str:
+def _obstacle(result: CellResult, reference: Reference, threshold: Threshold, experiment: Experiment) -> str:
     """Say why a cell can't be compared with another one; nothing where it can be."""
-    cell, words = reference.cell, reference.words
+    cell, words, policy = reference.cell, reference.words, experiment.gate
     if cell is None:
         return reference.problem
     if policy.reduce != "mean" and len(result.executions) != len(cell.executions):
         times = f"{len(cell.executions)} times, and here {len(result.executions)} times"
         return f"each row was run {times}, and 'reduce: {policy.reduce}' depends on that"
     if problem := refusal(result, cell, threshold.evaluator, words):
+        return problem
+    if reference.saved and (problem := untold_inputs(result, cell, experiment)):
         return problem
     versions = [side.evaluations[threshold.evaluator].digest for side in (result, cell) if threshold.evaluator != RUN]
     unknown = f"it is not known by which version of the evaluator it was scored{words.todo}"

@@ -11,9 +11,18 @@ from pytest_llmops.records.gate import CellResult
 from pytest_llmops.records.run import Row, RunResult
 from pytest_llmops.stats.against_baseline import Reference, other_rows
 from pytest_llmops.stats.integrity import run_problems
-from pytest_llmops.stats.joining import Joined, join, output_texts, refusal, same_outputs
+from pytest_llmops.stats.joining import (
+    Joined,
+    Words,
+    join,
+    output_texts,
+    refusal,
+    same_output,
+    same_outputs,
+)
 from pytest_llmops.stats.measuring import Measurement, cluster_problem
 from pytest_llmops.stats.rows import described, short
+from pytest_llmops.stats.untold import untold_inputs
 
 _SHOWN = 5
 
@@ -34,8 +43,9 @@ class Agreement:
 def agreement(result: CellResult, experiment: Experiment, reference: Reference) -> Agreement:
     """Compare outputs by the names that the reference has; what a run gives beside them makes no difference.
 
-    Values are compared as JSON. A row that failed on either side differs. Rows that were run more than once are
-    compared run by run, the k-th with the k-th, and score the mean.
+    Values are compared as JSON; numbers that are not finite, which it lacks, agree with nothing. A row that failed on
+    either side differs. Rows that were run more than once are compared run by run, the k-th with the k-th, and score
+    the mean.
     """
     joined = Joined()
     problem = _problem(result, experiment, reference)
@@ -59,10 +69,18 @@ def _problem(result: CellResult, experiment: Experiment, reference: Reference) -
         return reference.problem
     if mine := cluster_problem(result, experiment) or _run_problems(result, experiment):
         return mine
-    problem = refusal(result, cell, RUN, words) or _run_problems(cell, experiment)
+    problem = refusal(result, cell, RUN, words) or _run_problems(cell, experiment) or _no_outputs(cell, words)
+    if not problem and reference.saved:
+        problem = untold_inputs(result, cell, experiment)
     if not problem and len(result.executions) != len(cell.executions):
         problem = f"each row was run {_times(cell)} {words.there}, and here {_times(result)}{words.todo}"
     return problem and f"{reference.name}: {problem}"
+
+
+def _no_outputs(cell: CellResult, words: Words) -> str:
+    completed = [row for execution in cell.executions for row in execution.run.completed]
+    lacking = completed and not any(row.output for row in completed)
+    return f"no row has an output {words.there}, so there is nothing to compare" if lacking else ""
 
 
 def _run_problems(result: CellResult, experiment: Experiment) -> str:
@@ -113,7 +131,7 @@ def _first_difference(result: CellResult, cell: CellResult, here: int, there: in
     pairs = ((_rows(ours.run).get(here), _rows(theirs.run).get(there)) for ours, theirs in sides)
     ours, theirs = next(pair for pair in pairs if not _agrees(*pair))
     mine, others = output_texts(ours), output_texts(theirs)
-    names = [name for name in (others or mine) if mine.get(name) != others.get(name)]
+    names = [name for name in (others or mine) if not same_output(mine.get(name), others.get(name))]
     return _shown(ours, names), _shown(theirs, names)
 
 

@@ -6,6 +6,7 @@ are on one side only, or not the same on both, are named and never compared.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pytest_llmops.records.run import Row, RunResult
 SAVE_COMMAND = "llmops baseline save"
 SAVE_ANEW = f"save a new baseline with: {SAVE_COMMAND}"
 _LINE = "line_number"
+_NOT_FINITE = re.compile(r'(?<!\\)"(?:NaN|-?Infinity)"')
 
 _Match = tuple[int, int]
 _Kind = Literal["comparable", "changed", "unscored", "quarantined"]
@@ -112,7 +114,15 @@ def same_outputs(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
 
     No output at all is the same as no output only: nothing would be compared else.
     """
-    return all(ours.get(name) == text for name, text in theirs.items()) if theirs else not ours
+    return all(same_output(ours.get(name), text) for name, text in theirs.items()) if theirs else not ours
+
+
+def same_output(ours: str | None, theirs: str | None) -> bool:
+    """Tell whether two outputs are the same, as ``output_texts`` has them; None is no output.
+
+    JSON has texts in the place of numbers that are not finite: what may be such a number is never the same.
+    """
+    return ours == theirs and not (theirs and _NOT_FINITE.search(theirs))
 
 
 def output_texts(row: Row | None) -> dict[str, str]:
@@ -217,25 +227,30 @@ class _Side:
 
 def _sides(candidate: CellResult, baseline: CellResult, evaluator: str) -> tuple[_Side, _Side]:
     key = candidate.key if candidate.key == baseline.key else None
-    ignored = _not_common(candidate, baseline) if _is_parity(candidate, baseline) else frozenset[str]()
+    ignored = _not_common(candidate, baseline) if is_parity(candidate, baseline) else frozenset[str]()
     return _Side(candidate, evaluator, key, ignored), _Side(baseline, evaluator, key, ignored)
 
 
-def _is_parity(candidate: CellResult, baseline: CellResult) -> bool:
+def is_parity(candidate: CellResult, baseline: CellResult) -> bool:
     """Tell whether two implementations are compared: one may take or give more than the other."""
     return candidate.cell.variant.is_candidate != baseline.cell.variant.is_candidate
 
 
 def _not_common(candidate: CellResult, baseline: CellResult) -> frozenset[str]:
     """Return the inputs that one of two implementations takes alone; none where they have none in common."""
-    mine, theirs = ({name for row in side.run.rows for name in row.inputs} - {_LINE} for side in (candidate, baseline))
-    return frozenset(mine ^ theirs if mine & theirs else ())
+    mine, theirs = input_names(candidate), input_names(baseline)
+    return mine ^ theirs if mine & theirs else frozenset()
+
+
+def input_names(result: CellResult) -> frozenset[str]:
+    """Return the names of what the rows of a result were given."""
+    return frozenset(name for row in result.run.rows for name in row.inputs) - {_LINE}
 
 
 def _gave_the_same(mine: _Side, theirs: _Side, match: _Match) -> bool:
     here, there = match
     ours, others = mine.outputs.get(here), theirs.outputs.get(there, [])
-    if ours is None or not _is_parity(mine.result, theirs.result):
+    if ours is None or not is_parity(mine.result, theirs.result):
         return ours == others
     return len(ours) == len(others) and all(map(same_outputs, ours, others))
 

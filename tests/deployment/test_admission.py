@@ -98,6 +98,47 @@ def test_a_candidate_is_no_variant_to_be_deployed(root: Path) -> None:
         find_variant(load(root), "new")
 
 
+def with_required(root: Path) -> None:
+    """Give the use case a candidate that has to pass."""
+    new = "{name: new, flow: 'new:greet', required: true, parity: {agreement: '== 1'}}"
+    change(root, PATH, "evaluators:", f"llmops: {{candidates: [{new}]}}\nevaluators:")
+    (root / "evals/greeter/new.py").write_text("def greet(name: str) -> dict:\n    return {'text': name}\n", "utf-8")
+
+
+def test_a_candidate_that_has_to_pass_and_did(root: Path) -> None:
+    with_required(root)
+    assert ask(root, session(root)).is_open
+
+
+@pytest.mark.parametrize("variants", ["defaults", "kind"])
+def test_a_candidate_that_has_to_pass_and_was_left_out(root: Path, variants: str) -> None:
+    with_required(root)
+    made = session(root, variants=variants)
+    assert made.decision.state == "open"
+    admission = ask(root, made)
+    said = "candidate 'new' has to pass, and was not evaluated on dataset 'names'"
+    assert (admission.is_open, admission.closed, admission.foreign) == (False, (said,), ())
+
+
+def test_a_candidate_that_has_to_pass_and_has_no_verdict_on_its_parity(root: Path) -> None:
+    with_required(root)
+    made = session(root)
+    gates = tuple(gate for gate in made.gates if gate.name != "run.agreement")
+    assert ask(root, replace(made, gates=gates, decision=decide(gates))).closed == (
+        "candidate 'new' has to pass, and has no verdict on run.agreement on dataset 'names'",
+    )
+
+
+def test_a_candidate_that_has_to_pass_and_did_not(root: Path) -> None:
+    with_required(root)
+    made = session(root, failed=["agreement"])
+    failed = "FAIL run.agreement[greet-names-new]: 0.25, required == 1 (n = 2)"
+    assert ask(root, made).closed == (f"candidate 'new' has to pass, and did not pass: {failed}",)
+    gates = tuple(replace(gate, blocking=gate.blocking or gate.cell.endswith("-new")) for gate in made.gates)
+    closed = "the gate is closed: 1 of 7 gates failed"
+    assert ask(root, replace(made, gates=gates, decision=decide(gates))).closed == (closed,)
+
+
 def test_an_old_decision_and_one_of_another_commit(root: Path) -> None:
     made = replace(session(root, age=100_000), versions={COMMIT: "f" * 40})
     assert ask(root, made, commit=SHA).closed == (

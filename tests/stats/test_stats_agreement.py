@@ -8,10 +8,11 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scored import cell, experiment
+from scored import CELL, FLOW, cell, experiment
 
+from pytest_llmops.records.experiment import Candidate, Dataset, Port
 from pytest_llmops.records.gate import CellResult, Repeat
 from pytest_llmops.records.run import Row, RunResult, Variant
 from pytest_llmops.stats.against_baseline import Reference
@@ -73,8 +74,13 @@ SAME = {"a": 1, "b": {"x": [1, 2], "y": None}}
         ({"a": (1, 2)}, {"a": [1, 2]}, 1),
         ({"a": 1, "more": 2}, {"a": 1}, 1),
         ({"a": 1}, {"a": 1, "more": 2}, 0),
-        ({"a": None}, {}, 0),
-        ({}, {}, 1),
+        ({"a": float("nan")}, {"a": "NaN"}, 0),
+        ({"a": "NaN"}, {"a": float("nan")}, 0),
+        ({"a": float("nan")}, {"a": float("nan")}, 0),
+        ({"a": [1, float("-inf")]}, {"a": [1, "-Infinity"]}, 0),
+        ({"a": {"x": float("inf")}}, {"a": {"x": float("inf")}}, 0),
+        ({"a": 'a "NaN"'}, {"a": 'a "NaN"'}, 1),
+        ({"a": "NaN, so"}, {"a": "NaN, so"}, 1),
         ({}, {"a": None}, 0),
         (None, {"a": 1}, 0),
         ({"a": 1}, None, 0),
@@ -107,6 +113,8 @@ def same(ours: Output, theirs: Output) -> bool:
 @given(sides=both())
 def test_agreement_is_what_anyone_would_compute(sides: tuple[list[list[Output]], list[list[Output]]]) -> None:
     mine, theirs = sides
+    completed = [output for outputs in theirs for output in outputs if output is not None]
+    assume(any(completed) or not completed)
     measured = agreed(ran(*mine), ran(*theirs)).measured
     naive = [fmean(map(same, *row)) for row in zip(zip(*mine, strict=True), zip(*theirs, strict=True), strict=True)]
     assert measured.scores == pytest.approx(dict(enumerate(naive)))
@@ -117,6 +125,7 @@ def test_agreement_is_what_anyone_would_compute(sides: tuple[list[list[Output]],
 @settings(deadline=None)
 @given(outputs=st.lists(st.dictionaries(st.sampled_from("xyz"), VALUES, max_size=3), min_size=1, max_size=8))
 def test_the_same_outputs_agree_in_full(outputs: list[Output]) -> None:
+    assume(any(outputs))
     found = agreed(ran(outputs), ran(outputs))
     assert (found.measured.value, found.differing) == (1, ())
 
@@ -132,6 +141,64 @@ def test_inputs_that_one_of_two_implementations_takes_alone_do_not_count() -> No
     mine = ran([{"x": 1}, {"x": 2}], inputs=[{"text": "a"}, {"text": "b"}])
     theirs = ran([{"x": 1}, {"x": 2}], inputs=[{"text": "a", "style": "x"}, {"text": "b", "style": "y"}])
     assert agreed(mine, theirs).measured.value == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ({}, {"lang": "de"}, "it was also given 'lang', which the candidate does not take"),
+        ({}, {"tone": "x", "lang": "de"}, "it was also given 'lang', 'tone', which the candidate does not take"),
+        ({"lang": "de"}, {}, "it was not given 'lang', which the candidate takes"),
+        (
+            {"tone": "x"},
+            {"lang": "de"},
+            "it was also given 'lang', which the candidate does not take, and it was not given 'tone', which the "
+            "candidate takes",
+        ),
+    ],
+)
+def test_other_inputs_than_those_of_a_saved_flow_leave_it_open_which_rows_are_the_same(
+    ours: dict[str, Any], theirs: dict[str, Any], said: str
+) -> None:
+    mine = ran([{"x": 1}, {"x": 2}], inputs=[{"text": "a", **ours}, {"text": "b", **ours}])
+    saved = ran([{"x": 1}, {"x": 2}], inputs=[{"text": "a", **theirs}, {"text": "b", **theirs}])
+    said = f"flow f: {said}, so it can't be told whether the rows are the same"
+    assert problems(agreed(mine, saved, saved=True)) == (said,)
+    assert agreed(mine, saved).measured.value == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "mapped", "required", "is_told"),
+    [
+        ("en", {}, False, True),
+        ("de", {}, False, False),
+        ("en", {"lang": "${data.lang}"}, False, False),
+        ("en", {}, True, False),
+    ],
+)
+@pytest.mark.parametrize("of_candidate", [False, True])
+def test_an_input_that_nothing_fills_tells_no_row_from_another(
+    value: str, mapped: dict[str, str], required: bool, is_told: bool, of_candidate: bool
+) -> None:
+    lang = replace(FLOW, inputs={"lang": Port(name="lang", type="string", default="en", required=required)})
+    known = replace(
+        experiment(candidates=(Candidate(name="new", flow=lang if of_candidate else FLOW),)),
+        flow=FLOW if of_candidate else lang,
+        datasets=(Dataset(name=CELL.dataset, mappings={"text": "${data.text}", **mapped}),),
+    )
+    plain, more = (ran([{"x": 1}], inputs=[{"text": "a", **given}]) for given in ({}, {"lang": value}))
+    mine, theirs = (more, plain) if of_candidate else (plain, more)
+    found = agreement(as_candidate(mine), known, Reference(name="flow f", cell=theirs, is_flow=True))
+    assert (found.measured.value == 1) is is_told
+
+
+def test_a_key_tells_which_rows_are_those_of_a_saved_flow_whatever_its_inputs() -> None:
+    mine, theirs = (
+        ran([{"x": 1}, {"x": 2}], inputs=[{"text": "a"} | more, {"text": "b"} | more], columns={"id": "pq"}, key="id")
+        for more in ({}, {"lang": "de"})
+    )
+    assert agreed(mine, theirs, saved=True).measured.value == 1
+    assert agreed(mine, replace(theirs, key=None), saved=True).measured.value is None
 
 
 def test_repeats_are_compared_one_by_one_and_score_their_mean() -> None:
@@ -195,6 +262,18 @@ def test_what_broke_on_either_side_is_said_and_has_no_value(
     mine: CellResult, theirs: CellResult, saved: bool, said: str
 ) -> None:
     assert problems(agreed(mine, theirs, saved=saved)) == (said,)
+
+
+@pytest.mark.parametrize(("saved", "where"), [(False, "there"), (True, "in the baseline")])
+@pytest.mark.parametrize("mine", [{}, {"a": 1}])
+def test_a_flow_without_any_output_is_nothing_to_compare_with(saved: bool, where: str, mine: Output) -> None:
+    found = agreed(ran([mine, mine]), ran([{}, None]), saved=saved)
+    assert problems(found) == (f"flow f: no row has an output {where}, so there is nothing to compare",)
+
+
+def test_a_row_without_output_agrees_with_one_without_where_other_rows_have_some() -> None:
+    found = agreed(ran([{}, {"a": None}, {"a": 1}]), ran([{}, {}, {"a": 1}]))
+    assert found.measured.scores == {0: 1, 1: 0, 2: 1}
 
 
 def test_the_first_rows_are_compared_with_those_of_a_whole_baseline() -> None:

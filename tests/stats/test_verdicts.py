@@ -12,6 +12,8 @@ from scored import cell, experiment, threshold, verdict
 from pytest_llmops.records.experiment import Evaluator, Price, Score
 from pytest_llmops.records.gate import CellResult
 from pytest_llmops.records.run import Row, RunResult, Tokens
+from pytest_llmops.stats.against_baseline import Contrast, Reference, contrast
+from pytest_llmops.stats.measuring import measure
 
 IDS = {"id": [f"k{number}" for number in range(40)]}
 
@@ -479,6 +481,16 @@ def test_the_metric_alone_is_not_compared_over_other_rows() -> None:
         "INCONCLUSIVE",
         "the metric alone is not of the same rows as in the baseline, and no output has rate as its mean over the rows",
     )
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_first_rows_of_a_session_are_the_same_rows_on_both_sides(saved: bool) -> None:
+    before, after = (replace(cell([1.0, 0.0], rate=rate), partial=True) for rate in (0.9, 0.95))
+    demanded, of = threshold(margin=0.05), experiment()
+    reference = Reference(name="flow", cell=before, saved=saved)
+    found = contrast(after, measure(after, demanded, of), demanded, of, reference)
+    assert isinstance(found, Contrast)
+    assert found.whole is not saved
 
 
 def test_clusters_that_are_not_known_are_an_error() -> None:
