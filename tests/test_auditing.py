@@ -454,7 +454,7 @@ def test_a_file_that_is_no_python_is_open(tmp_path: Path) -> None:
 
 def test_python_that_is_nested_too_deep_is_said_to_be(tmp_path: Path) -> None:
     made = case(tmp_path, "")
-    made.write("flows/main-maf/deep.py", f"x = a{'+a' * 20_000}\n")
+    made.write("flows/main-maf/deep.py", f"x = {'-' * 20_000}1\n")
     told = "the candidate's, which is nested too deep to be parsed: read as text alone"
     assert findings(made.load(), "file")[-1] == ("deep.py", "open", told)
 
