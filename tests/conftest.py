@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from recorded_case import move_into, record, write_case
 
 # What tests start reads the environment. Of whoever runs them, it must not see a pipeline, a choice, or a login.
 _PIPELINE = ("TF_BUILD", "CI")
 _FOREIGN = ("BUILD_", "SYSTEM_", "LLMOPS_", "AZURE", "IDENTITY_", "MSI_")
 _A_SHORT_SESSION = ("evals/ner", "-q", "-p", "no:cacheprovider", "--llmops-max-rows=1", "--llmops-no-cache")
+
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -98,11 +98,11 @@ def test_a_server_without_a_page_for_its_health_is_asked(ask: Ask, server: Serve
 def test_a_server_that_is_down_fails_the_run(ask: Ask, server: ServedFlow) -> None:
     server.shutdown()
     server.server_close()
-    result = ask(line_timeout=0.2)
+    result = ask(line_timeout=1)
     place = server.url.removesuffix("/score")
     assert (result.status, result.rows) == ("Failed", ())
     assert result.error == (
-        f"endpoint {place}/score is not ready, after 0.1 seconds: "
+        f"endpoint {place}/score is not ready, after 0.5 seconds: "
         f"no answer from {place.removeprefix('http://')}: ConnectionRefusedError: Connection refused"
     )
 
