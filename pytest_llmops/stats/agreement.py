@@ -56,7 +56,7 @@ def agreement(result: CellResult, experiment: Experiment, reference: Reference) 
     if reference.cell is None or problem:
         broken = Measurement(value=None, n=len(result.run.rows), problems=(problem,))
         return Agreement(reference=reference, measured=broken)
-    scores = _scores(result, reference.cell, joined)
+    scores = agreement_scores(result, reference.cell, joined)
     measured = Measurement(value=fmean(scores.values()), n=len(scores), scores=scores, output=AGREEMENT)
     differing = tuple(_differing(result, reference.cell, joined, scores))
     return Agreement(reference=reference, measured=measured, differing=differing, joined=joined)
@@ -93,7 +93,8 @@ def _times(result: CellResult) -> str:
     return "once" if times == 1 else f"{times} times"
 
 
-def _scores(result: CellResult, cell: CellResult, joined: Joined) -> dict[int, float]:
+def agreement_scores(result: CellResult, cell: CellResult, joined: Joined) -> dict[int, float]:
+    """Score the rows that two results have in common, run as often on both sides, by how often their outputs agree."""
     sides = [
         (_rows(ours.run), _rows(theirs.run)) for ours, theirs in zip(result.executions, cell.executions, strict=True)
     ]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pytest_llmops.records.experiment import RUN
-from pytest_llmops.records.gate import CellResult, GateResult, Repeat
+from pytest_llmops.records.gate import CellResult, GateResult
 from pytest_llmops.records.report import Report
-from pytest_llmops.records.run import Row
 from pytest_llmops.reports.candidates import AGREEMENT_GATE
-from pytest_llmops.stats.joining import join, output_texts, same_outputs
+from pytest_llmops.stats.agreement import agreement_scores
+from pytest_llmops.stats.joining import join
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,7 @@ def agreeing(result: CellResult, reference: CellResult | None, gates: Sequence[G
     value = next(found, None)
     if value is None or reference is None or len(result.executions) != len(reference.executions):
         return None
-    sides = [(_by_line(a), _by_line(b)) for a, b in zip(result.executions, reference.executions, strict=True)]
-    pairs = join(result, reference, RUN).pairs
-    scores = {here: fmean(_agrees(a.get(here), b.get(there)) for a, b in sides) for here, there in pairs}
+    scores = agreement_scores(result, reference, join(result, reference, RUN))
     return scores if scores and math.isclose(fmean(scores.values()), value) else None
 
 
@@ -61,13 +59,3 @@ def _flow_of(candidate: CellResult, cells: Sequence[CellResult]) -> CellResult |
     """Find the flow's default variant on the dataset of a candidate."""
     mine = [other for other in cells if other.cell.dataset == candidate.cell.dataset]
     return next((other for other in mine if other.cell.variant.is_default), None)
-
-
-def _by_line(execution: Repeat) -> dict[int, Row]:
-    return {row.line_number: row for row in execution.run.rows}
-
-
-def _agrees(ours: Row | None, theirs: Row | None) -> bool:
-    if ours is None or theirs is None or ours.failed or theirs.failed:
-        return False
-    return same_outputs(output_texts(ours), output_texts(theirs))
